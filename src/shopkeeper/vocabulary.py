@@ -1,0 +1,77 @@
+"""Names that SQL, Python, the command line and the screen share: tables, columns, line kinds, event types.
+
+Declared once, imported everywhere. A quantity has one name; a unit stands in the name where it is not obvious.
+"""
+
+from typing import Final
+
+# What enters: one contract each (see contracts.py), one lake table each.
+ORDER_LINES: Final = "order_lines"
+EVENTS: Final = "events"
+PRODUCTS: Final = "products"
+STORES: Final = "stores"
+CUSTOMERS: Final = "customers"
+CUSTOMER_ACTIVITY: Final = "customer_activity"
+LABELS: Final = "labels"
+EXPOSURES: Final = "exposures"
+INVENTORY_MOVEMENTS: Final = "inventory_movements"
+
+ENTITIES: Final = (
+    ORDER_LINES,
+    EVENTS,
+    PRODUCTS,
+    STORES,
+    CUSTOMERS,
+    CUSTOMER_ACTIVITY,
+    LABELS,
+    EXPOSURES,
+    INVENTORY_MOVEMENTS,
+)
+
+# The lake's own tables.
+LOADS: Final = "loads"
+REJECTS: Final = "rejects"
+RESOLUTIONS: Final = "resolutions"
+
+# Lineage: where a row of the lake came from.
+LOAD_ID: Final = "load_id"
+SOURCE: Final = "source"
+SOURCE_FILE: Final = "source_file"
+SOURCE_ROW: Final = "source_row"
+LINEAGE: Final = (LOAD_ID, SOURCE, SOURCE_FILE, SOURCE_ROW)
+
+# Kinds of an order line; the first rule that matches gives the kind.
+SALE: Final = "sale"
+CANCELLATION: Final = "cancellation"
+RETURN: Final = "return"
+DISCOUNT: Final = "discount"
+FREE: Final = "free"
+STOCK_ADJUSTMENT: Final = "stock_adjustment"
+SERVICE_KINDS: Final = (
+    "postage",
+    DISCOUNT,
+    "manual",
+    "sample",
+    "fee",
+    "bad_debt",
+    "charity",
+    "gift_voucher",
+)
+LINE_KINDS: Final = (*SERVICE_KINDS, STOCK_ADJUSTMENT, CANCELLATION, RETURN, FREE, SALE)
+NET_SALES_KINDS: Final = (SALE, DISCOUNT, CANCELLATION, RETURN)
+
+# What a visitor does, in the words of e-commerce trackers.
+EVENT_TYPES: Final = (
+    "view",
+    "cart",
+    "remove_from_cart",
+    "checkout",
+    "purchase",
+    "refund",
+    "search",
+)
+
+# The warehouse's schemas that are published.
+CORE: Final = "core"
+METRICS: Final = "metrics"
+PUBLISHED_SCHEMAS: Final = (CORE, METRICS)
