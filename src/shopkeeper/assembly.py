@@ -1,0 +1,94 @@
+"""Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from shopkeeper.lake import Lake
+from shopkeeper.published import Published
+from shopkeeper.serving import Serving
+from shopkeeper.settings import Settings, load
+from shopkeeper.sources import open_source
+from shopkeeper.sources.source import Source
+from shopkeeper.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Shopkeeper:
+    """All parts of one project under one profile, each made when first asked for."""
+
+    settings: Settings
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake; opening it makes what is missing."""
+        return Lake(self.settings.lake, self.settings.scratch)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The builder's database and dbt."""
+        home = self.settings.home
+        return Warehouse(
+            self.settings.warehouse,
+            lake=self.settings.lake,
+            scratch=self.settings.scratch,
+            work=home / "dbt",
+            variables=variables(self.settings),
+        )
+
+    @cached_property
+    def published(self) -> Published:
+        """The published versions."""
+        return Published(self.settings.published, keep=self.settings.publishing.keep)
+
+    @cached_property
+    def serving(self) -> Serving:
+        """The questions to the current version."""
+        return Serving(self.published)
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """The configured sources by name."""
+        return {name: self._open(name) for name in self.settings.sources}
+
+    def _open(self, name: str) -> Source:
+        configured = self.settings.sources[name]
+        options = dict(configured.options)
+        path = options.get("path")
+        if isinstance(path, str) and "://" not in path:
+            # A path in shopkeeper.toml is relative to the project, wherever the command is called from.
+            options["path"] = str(self.settings.project / path)
+        prefix = f"{name}."
+        secrets = {
+            key.removeprefix(prefix): value for key, value in self.settings.secrets.items() if key.startswith(prefix)
+        }
+        return open_source(
+            name,
+            configured.kind,
+            options,
+            dict(configured.mappings),
+            timezone=self.settings.shop.timezone,
+            scratch=self.settings.scratch,
+            secrets=secrets,
+        )
+
+
+def variables(settings: Settings) -> dict[str, Any]:
+    """Return the settings that the warehouse's SQL reads, as dbt variables."""
+    shop, kinds = asdict(settings.shop), settings.line_kinds
+    return {
+        **{key: shop[key] for key in ("timezone", "currency", "country")},
+        "service_codes": {kind: list(codes) for kind, codes in kinds.codes.items()},
+        "service_prefixes": dict(kinds.prefixes),
+        "order_prefixes": dict(kinds.orders),
+        "quantity_fence": settings.outliers.quantity_fence,
+        "price_z": settings.outliers.price_z,
+        "exclude_duplicates": settings.sales.exclude_duplicates,
+        "session_gap_minutes": settings.sessions.gap_minutes,
+    }
+
+
+def assemble(project: Path, profile: str = "dev") -> Shopkeeper:
+    """Return the parts of a project. Raises SettingsError if its settings do not hold."""
+    return Shopkeeper(load(project, profile))

@@ -1,0 +1,89 @@
+{#- Rows of one lake table whose load is committed, with the source that brought them. -#}
+{% macro committed(entity) %}
+select r.*, l.source
+from {{ lake_table(entity) }} as r
+inner join {{ lake_table('loads') }} as l on r.load_id = l.load_id
+{% endmacro %}
+
+{#- The kind of an order line: the first rule that matches. Codes and prefixes come from shopkeeper.toml. -#}
+{% macro line_kind(order_id, product_id, quantity, unit_price) %}
+case
+    {%- for kind, codes in var('service_codes').items() %}
+    when {{ product_id }} in ({% for code in codes %}{{ text_literal(code) }}{{ ", " if not loop.last }}{% endfor %}) then '{{ kind }}'
+    {%- endfor %}
+    {%- for kind, prefix in var('service_prefixes').items() %}
+    when {{ starts_with_text(product_id, prefix) }} then '{{ kind }}'
+    {%- endfor %}
+    when {{ quantity }} < 0 and {{ unit_price }} = 0 then 'stock_adjustment'
+    {%- for kind, prefix in var('order_prefixes').items() %}
+    when {{ starts_with_text('upper(' ~ order_id ~ ')', prefix) }} then '{{ kind }}'
+    {%- endfor %}
+    when {{ unit_price }} = 0 then 'free'
+    when {{ quantity }} < 0 then 'return'
+    else 'sale'
+end
+{% endmacro %}
+
+{% macro text_literal(text) %}'{{ text | replace("'", "''") }}'{% endmacro %}
+
+{% macro starts_with_text(expression, prefix) %}substring({{ expression }}, 1, {{ prefix | length }}) = {{ text_literal(prefix) }}{% endmacro %}
+
+{#- Lines that count: all of them, or without those flagged as duplicates, as sales.exclude_duplicates says. -#}
+{% macro counts() %}{{ 'not is_duplicate' if var('exclude_duplicates') else 'true' }}{% endmacro %}
+
+{#- The money of a set of order lines, one definition for every grain. Discounts and returns are negative. -#}
+{% macro money_columns() %}
+cast(coalesce(sum(case when line_kind = 'sale' then gross_amount end), 0) as decimal(18, 4)) as gross_sales,
+cast(coalesce(sum(case when line_kind = 'discount' then net_amount
+    when line_kind in ('sale', 'cancellation', 'return') then -discount_amount end), 0) as decimal(18, 4)) as discounts,
+cast(coalesce(sum(case when line_kind in ('cancellation', 'return') then gross_amount end), 0) as decimal(18, 4)) as returns,
+cast(coalesce(sum(case when line_kind in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(18, 4)) as net_sales,
+cast(coalesce(sum(case when line_kind not in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(18, 4)) as other_amount
+{% endmacro %}
+
+{#- Schemas are called as they are configured; profiles are kept apart by file, not by prefix. -#}
+{% macro generate_schema_name(custom_schema_name, node) %}{{ (custom_schema_name or target.schema) | trim }}{% endmacro %}
+
+{#- Flags the lines beyond Tukey's fence of quantity, or, within it, beyond price_z deviations of price. Stock adjustments
+    set no bounds and are no outliers. It depends on every line, so it is refreshed after each increment. -#}
+{% macro mark_outliers(lines) %}
+{%- set sql -%}
+with fence as (
+    select
+        {{ quantile('quantity', 0.25) }} as q1,
+        {{ quantile('quantity', 0.75) }} as q3
+    from {{ lines }}
+    where line_kind <> 'stock_adjustment'
+),
+price as (
+    select avg(cast(unit_price as double)) as mean, stddev_pop(cast(unit_price as double)) as deviation
+    from {{ lines }} as l cross join fence
+    where l.line_kind <> 'stock_adjustment'
+        and l.quantity > q1 - {{ var('quantity_fence') }} * (q3 - q1)
+        and l.quantity < q3 + {{ var('quantity_fence') }} * (q3 - q1)
+)
+select
+    l.order_line_id,
+    l.line_kind <> 'stock_adjustment' and not (
+        l.quantity > q1 - {{ var('quantity_fence') }} * (q3 - q1)
+        and l.quantity < q3 + {{ var('quantity_fence') }} * (q3 - q1)
+        and abs(cast(l.unit_price as double) - p.mean) <= {{ var('price_z') }} * p.deviation
+    ) as is_outlier
+from {{ lines }} as l cross join fence cross join price as p
+{%- endset -%}
+{{ refresh_column(lines, 'order_line_id', 'is_outlier', sql) }}
+{% endmacro %}
+
+{#- 1 for the row of a keyed thing that holds now: the last row of the last load that mentions it. -#}
+{% macro latest(key) %}row_number() over (partition by {{ key }} order by load_id desc, source_row desc){% endmacro %}
+
+{#- By what sales are broken down: dimension → the member a line belongs to. -#}
+{% macro sales_dimensions() %}
+{{ return({
+    'all': "whole",
+    'country': "coalesce(country, 'unknown')",
+    'store': "coalesce(store_id, 'unknown')",
+    'category': "coalesce(category, 'unknown')",
+    'product': "coalesce(product_id, 'unknown')",
+}) }}
+{% endmacro %}

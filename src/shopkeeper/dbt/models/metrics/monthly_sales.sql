@@ -1,0 +1,74 @@
+-- Grain: one row per month, dimension and member, without gaps from a member's first month to the shop's last.
+with lines as (
+    select *, 'all' as whole, cast(date_trunc('month', ordered_on) as date) as month_start
+    from {{ ref('order_lines') }}
+    where {{ counts() }}
+),
+
+sold as (
+    {% for dimension, member in sales_dimensions().items() %}
+    select
+        month_start,
+        '{{ dimension }}' as dimension,
+        {{ member }} as member,
+        count(distinct case when line_kind = 'sale' then order_id end) as n_orders,
+        count(distinct case when line_kind = 'sale' then customer_id end) as n_customers,
+        cast(coalesce(sum(case when line_kind in ('sale', 'cancellation', 'return') then quantity end), 0) as decimal(18, 3)) as n_units,
+        {{ money_columns() }}
+    from lines
+    group by month_start, {{ member }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+months as (
+    select distinct month_start from {{ ref('calendar_days') }}
+),
+
+-- A month without sales is a row of zeros, so that growth compares with the month before and not the last one sold in.
+grid as (
+    select months.month_start, first_months.dimension, first_months.member
+    from months
+    inner join (select dimension, member, min(month_start) as first_month from sold group by dimension, member) as first_months
+        on months.month_start >= first_months.first_month
+),
+
+filled as (
+    select
+        grid.month_start,
+        grid.dimension,
+        grid.member,
+        coalesce(sold.n_orders, 0) as n_orders,
+        coalesce(sold.n_customers, 0) as n_customers,
+        coalesce(sold.n_units, 0) as n_units,
+        coalesce(sold.gross_sales, 0) as gross_sales,
+        coalesce(sold.discounts, 0) as discounts,
+        coalesce(sold.returns, 0) as returns,
+        coalesce(sold.net_sales, 0) as net_sales,
+        coalesce(sold.other_amount, 0) as other_amount
+    from grid
+    left join sold
+        on grid.month_start = sold.month_start and grid.dimension = sold.dimension and grid.member = sold.member
+),
+
+compared as (
+    select
+        *,
+        lag(net_sales, 1) over (partition by dimension, member order by month_start) as net_sales_month_before,
+        lag(net_sales, 12) over (partition by dimension, member order by month_start) as net_sales_year_before
+    from filled
+),
+
+final as (
+    select
+        *,
+        cast(net_sales as double) / nullif(n_orders, 0) as net_sales_per_order,
+        -cast(returns as double) / nullif(cast(gross_sales as double), 0) as return_rate,
+        case when net_sales_month_before > 0
+            then cast(net_sales - net_sales_month_before as double) / cast(net_sales_month_before as double) end as growth_on_month,
+        case when net_sales_year_before > 0
+            then cast(net_sales - net_sales_year_before as double) / cast(net_sales_year_before as double) end as growth_on_year
+    from compared
+)
+
+select * from final

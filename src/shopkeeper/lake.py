@@ -1,0 +1,594 @@
+"""The door to Delta: loads that are whole or absent, rejects that keep their raw text, versions to go back to.
+
+Delta commits one table at a time and a load writes several, so rows and rejects are written first, under a load id,
+and one commit to ``loads`` makes them all visible. Every reader joins ``loads``; what no load names is swept later.
+
+Tables: one per entity (its contract, then load_id, source_file, source_row and, where the contract has a moment,
+moment_month, by which it is partitioned), ``loads`` (one row per load), ``rejects`` (one row per rejected source row),
+``resolutions`` (one row per reject that a replay closed).
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shopkeeper import vocabulary as v
+from shopkeeper.contracts import CONTRACTS, Contract, Kind, contract
+from shopkeeper.engine import connect, literal, quote
+from shopkeeper.errors import LedgerError, NewerFormatError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+FORMAT = 1
+_FORMAT_TEXT = "shopkeeper lake format "
+MONTH = "moment_month"
+SMALL = 1_000_000
+"""Up to so many rows a load is held in memory, compared, and written once; beyond, it is streamed."""
+REJECTS_AT_ONCE = 50_000
+FILES_TO_COMPACT = 60
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load: one item of one source, taken whole.
+
+    Counts are rows of the item: ``rows_read`` was counted by the source's own pass over the raw item and equals
+    ``rows_loaded + rows_resent + rows_quarantined``. ``first_at`` and ``last_at`` span the loaded moments.
+    """
+
+    load_id: str
+    source: str
+    item: str
+    table_name: str
+    entity: str
+    fingerprint: str
+    size: int
+    kind: str
+    rows_read: int
+    rows_loaded: int
+    rows_resent: int
+    rows_quarantined: int
+    first_at: datetime | None
+    last_at: datetime | None
+    cursor: str | None
+    notes: str
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass
+class Incoming:
+    """What a load brings: facts about the item, and its rows and rejects, in order, as pairs of record batches.
+
+    ``rows_read`` is asked for after the last pair. ``resolves``: ids of rejects that this load closes.
+    """
+
+    source: str
+    item: str
+    table_name: str
+    entity: str
+    fingerprint: str
+    size: int
+    pairs: Iterable[tuple["pa.RecordBatch", "pa.RecordBatch"]]
+    rows_read: "Any"
+    notes: list[str] = field(default_factory=list)
+    cursor: "Any" = None
+    kind: str = "ingest"
+    resolves: tuple[str, ...] = ()
+
+
+def _arrow_type(kind: Kind) -> "pa.DataType":
+    import pyarrow as pa
+
+    return {
+        Kind.TEXT: pa.string(),
+        Kind.JSON: pa.string(),
+        Kind.QUANTITY: pa.decimal128(18, 3),
+        Kind.MONEY: pa.decimal128(18, 4),
+        Kind.INTEGER: pa.int64(),
+        Kind.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+    }[kind]
+
+
+def entity_schema(of: Contract) -> "pa.Schema":
+    """Return the Arrow schema of an entity's lake table: its contract, then the lineage."""
+    import pyarrow as pa
+
+    fields = [pa.field(column.name, _arrow_type(column.kind)) for column in of.columns]
+    fields += [pa.field(v.LOAD_ID, pa.string()), pa.field(v.SOURCE_FILE, pa.string())]
+    fields += [pa.field(v.SOURCE_ROW, pa.int64())]
+    if of.moment:
+        fields.append(pa.field(MONTH, pa.int32()))
+    return pa.schema(fields)
+
+
+def _ledger_schemas() -> dict[str, "pa.Schema"]:
+    import pyarrow as pa
+
+    text, number, moment = pa.string(), pa.int64(), pa.timestamp("us", tz="UTC")
+    kinds = {str: text, int: number}
+    loads = [
+        pa.field(name, kinds.get(kind, moment if "datetime" in str(kind) else text))
+        for name, kind in Load.__annotations__.items()
+    ]
+    rejects = pa.schema(
+        [
+            ("reject_id", text),
+            (v.LOAD_ID, text),
+            (v.SOURCE, text),
+            ("table_name", text),
+            ("entity", text),
+            (v.SOURCE_FILE, text),
+            (v.SOURCE_ROW, number),
+            ("raw_text", text),
+            ("column_name", text),
+            ("rule", text),
+            ("value", text),
+        ]
+    )
+    resolutions = pa.schema([("reject_id", text), (v.LOAD_ID, text)])
+    return {v.LOADS: pa.schema(loads), v.REJECTS: rejects, v.RESOLUTIONS: resolutions}
+
+
+@contextmanager
+def _door(what: str) -> Iterator[None]:
+    """Turn the errors of delta-rs and the disk into ours."""
+    from deltalake.exceptions import DeltaError, DeltaProtocolError
+
+    try:
+        yield
+    except DeltaProtocolError as error:
+        raise NewerFormatError(
+            f"the lake must be readable by this Shopkeeper; {what}: {error}. Upgrade Shopkeeper."
+        ) from error
+    except (DeltaError, OSError) as error:
+        text = str(error)
+        if "No space left" in text or "os error 28" in text or "File too large" in text:
+            raise StorageError(
+                f"the disk must have room for {what}; it is full. Nothing was loaded by halves: free some space and "
+                f"run the same command again."
+            ) from error
+        raise StorageError(
+            f"the lake must be readable and writable for {what}; got: {text}. Run `shopkeeper doctor`."
+        ) from error
+
+
+class Lake:
+    """The lake in one folder. Opening makes what is missing; every operation may be repeated."""
+
+    def __init__(self, root: Path, scratch: Path, *, small: int = SMALL) -> None:
+        """Open or create the lake at ``root``; ``scratch`` is for spilling; ``small`` as SMALL.
+
+        Raises NewerFormatError if a newer Shopkeeper wrote it.
+        """
+        self.root = root
+        self.scratch = scratch
+        self.small = small
+        self._schemas: dict[str, pa.Schema] = {
+            **{entity: entity_schema(of) for entity, of in CONTRACTS.items()},
+            **_ledger_schemas(),
+        }
+        self._create()
+
+    # ------------------------------------------------------------------ tables
+
+    def _create(self) -> None:
+        from deltalake import DeltaTable
+
+        # `loads` last: where it stands, all the others do too, and it carries the format.
+        order = [name for name in self._schemas if name != v.LOADS]
+        with _door("opening the lake"):
+            if (self.root / v.LOADS / "_delta_log").is_dir():
+                self._refuse_newer()
+                order = [name for name in order if not (self.root / name / "_delta_log").is_dir()]
+            else:
+                order.append(v.LOADS)
+            for name in order:
+                of = CONTRACTS.get(name)
+                DeltaTable.create(
+                    self.root / name,
+                    self._schemas[name],
+                    mode="ignore",
+                    partition_by=[MONTH] if of and of.moment else None,
+                    description=f"{_FORMAT_TEXT}{FORMAT}",
+                )
+
+    def _refuse_newer(self) -> None:
+        written = (self._table(v.LOADS).metadata().description or "").removeprefix(_FORMAT_TEXT)
+        if written.isdigit() and int(written) > FORMAT:
+            raise NewerFormatError(
+                f"the lake's format must be at most {FORMAT} for this Shopkeeper; got {written} in {self.root}. "
+                f"Upgrade Shopkeeper; nothing was changed."
+            )
+
+    def _table(self, name: str, version: int | None = None) -> "DeltaTable":
+        from deltalake import DeltaTable
+
+        return DeltaTable(self.root / name, version=version)
+
+    def snapshot(self) -> dict[str, int]:
+        """Return each table's newest version; equal snapshots mean equal contents."""
+        with _door("reading versions"):
+            return {name: self._table(name).version() for name in self._schemas}
+
+    def versions(self, table: str) -> list[dict[str, Any]]:
+        """Return the versions of one table, newest first: version, timestamp, operation.
+
+        Raises UsageError if there is no such table.
+        """
+        self._known(table)
+        with _door(f"reading the history of {table}"):
+            return [
+                {
+                    "version": entry["version"],
+                    "committed_at": datetime.fromtimestamp(entry["timestamp"] / 1000, UTC),
+                    "operation": entry.get("operation"),
+                }
+                for entry in self._table(table).history()
+            ]
+
+    def read(self, table: str, version: int | None = None, *, all_rows: bool = False) -> "pa.Table":
+        """Return a table of the lake, as of a version if one is given: only rows whose load is committed.
+
+        ``all_rows`` shows those of unfinished loads, too. Raises UsageError for an unknown table or version.
+        """
+        self._known(table)
+        with _door(f"reading {table}"):
+            newest = self._table(table).version()
+            if version is not None and not 0 <= version <= newest:
+                raise UsageError(
+                    f"version must lie between 0 and {newest}; got {version} of {table}. "
+                    f"List them with `shopkeeper versions {table}`."
+                )
+            rows: pa.Table = self._table(table, version).to_pyarrow_table()
+        if all_rows or table == v.LOADS:
+            return rows
+        import pyarrow.compute as pc
+
+        committed = self._table(v.LOADS).to_pyarrow_table(columns=[v.LOAD_ID])[v.LOAD_ID]
+        return rows.filter(pc.is_in(rows[v.LOAD_ID], value_set=committed.combine_chunks()))
+
+    def _known(self, table: str) -> None:
+        if table not in self._schemas:
+            raise UsageError(f"table must be one of {', '.join(self._schemas)}; got {table!r}. Choose one.")
+
+    # ------------------------------------------------------------------- loads
+
+    def loads(self) -> list[Load]:
+        """Return every load, oldest first."""
+        with _door("reading loads"):
+            rows = self._table(v.LOADS).to_pyarrow_table().to_pylist()
+        return [Load(**row) for row in sorted(rows, key=lambda row: (row["finished_at"], row["load_id"]))]
+
+    def load(self, incoming: Incoming) -> Load:
+        """Take one item whole: all of it becomes visible in one commit, or nothing does.
+
+        A row that stands in the lake already (same source, equal in every column of the contract, counted by how
+        often it stands) is resent and adds nothing. May be repeated: a second time, all rows are resent.
+        Raises LedgerError if rows read ≠ loaded + resent + quarantined; StorageError if the disk refuses.
+        """
+        with _door(f"loading {incoming.item}"):
+            return _Loading(self, incoming).run()
+
+    def sweep(self) -> int:
+        """Delete rows that no load names, left by loads that were killed; return how many. May be repeated."""
+        with _door("sweeping unfinished loads"):
+            committed = set(self._table(v.LOADS).to_pyarrow_table(columns=[v.LOAD_ID])[v.LOAD_ID].to_pylist())
+            swept = 0
+            for name in (*CONTRACTS, v.REJECTS, v.RESOLUTIONS):
+                table = self._table(name)
+                recent = {str(entry.get(v.LOAD_ID)) for entry in table.history(50) if v.LOAD_ID in entry}
+                for load_id in sorted(recent - committed):
+                    swept += int(table.delete(f"{v.LOAD_ID} = {literal(load_id)}").get("num_deleted_rows") or 0)
+            return swept
+
+    def compact(self, least_files: int = FILES_TO_COMPACT) -> list[str]:
+        """Merge small files of tables that have at least ``least_files``; return the tables. May be repeated."""
+        compacted = []
+        with _door("compacting"):
+            for name in self._schemas:
+                table = self._table(name)
+                if len(table.file_uris()) >= least_files:
+                    table.optimize.compact()
+                    compacted.append(name)
+                if table.version() >= least_files:
+                    table.create_checkpoint()
+        return compacted
+
+    # -------------------------------------------------------------- quarantine
+
+    def rejects(self, *, include_closed: bool = False) -> "pa.Table":
+        """Return the reject table, one row per rejected source row, with ``is_open``; open ones only by default."""
+        import pyarrow.compute as pc
+
+        rows = self.read(v.REJECTS)
+        closed = self.read(v.RESOLUTIONS)["reject_id"].combine_chunks()
+        rows = rows.append_column("is_open", pc.invert(pc.is_in(rows["reject_id"], value_set=closed)))
+        rows = rows.sort_by([("source_file", "ascending"), ("source_row", "ascending")])
+        return rows if include_closed else rows.filter(rows["is_open"])
+
+
+class _Loading:
+    """One load under way: rows first, then rejects, then the commit to ``loads``."""
+
+    def __init__(self, lake: Lake, incoming: Incoming) -> None:
+        self.lake = lake
+        self.incoming = incoming
+        self.contract = contract(incoming.entity)
+        self.started_at = datetime.now(UTC)
+        self.load_id = _new_load_id(self.started_at)
+        self.first_at: datetime | None = None
+        self.last_at: datetime | None = None
+        self.n_good = 0
+        self._rejects: list[pa.RecordBatch] = []
+
+    def run(self) -> Load:
+        import pyarrow as pa
+
+        good = self._good_rows()
+        held: list[pa.RecordBatch] = []
+        for batch in good:
+            held.append(batch)
+            if self.n_good > self.lake.small:
+                loaded = self._stream(held, good)
+                break
+        else:
+            rows = self._with_lineage(self._unseen(pa.Table.from_batches(held, self._plain_schema())))
+            loaded = rows.num_rows
+            if loaded:
+                self._append(self.incoming.entity, rows)
+        quarantined, resent = self._append_rejects()
+        resent += self.n_good - loaded
+        return self._commit(loaded, resent, quarantined)
+
+    def _plain_schema(self) -> "pa.Schema":
+        import pyarrow as pa
+
+        full = self.lake._schemas[self.incoming.entity]  # noqa: SLF001 - one class in two halves
+        return pa.schema([full.field(name) for name in (*self.contract.column_names, v.SOURCE_ROW)])
+
+    def _good_rows(self) -> Iterator["pa.RecordBatch"]:
+        import pyarrow.compute as pc
+
+        moment = self.contract.moment
+        for rows, rejects in self.incoming.pairs:
+            if rejects.num_rows:
+                self._rejects.append(rejects)
+            if not rows.num_rows:
+                continue
+            self.n_good += rows.num_rows
+            if moment:
+                span = pc.min_max(rows.column(moment)).as_py()
+                self.first_at = min(filter(None, (self.first_at, span["min"])))
+                self.last_at = max(filter(None, (self.last_at, span["max"])))
+            yield rows
+
+    def _with_lineage(self, rows: Any) -> Any:
+        """Append load id, file and month to a table or batch whose last column is the source row."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        n = rows.num_rows
+        columns = [rows.column(name) for name in self.contract.column_names]
+        columns += [pa.repeat(self.load_id, n), pa.repeat(self.incoming.item, n), rows.column(v.SOURCE_ROW)]
+        if self.contract.moment:
+            moment = rows.column(self.contract.moment)
+            month = pc.add(pc.multiply(pc.year(moment), 100), pc.month(moment))
+            columns.append(pc.cast(month, pa.int32()))
+        schema = self.lake._schemas[self.incoming.entity]  # noqa: SLF001
+        build = pa.RecordBatch if isinstance(rows, pa.RecordBatch) else pa.Table
+        return build.from_arrays(columns, schema=schema)
+
+    def _stream(self, held: list["pa.RecordBatch"], rest: Iterator["pa.RecordBatch"]) -> int:
+        """Write a large load as it comes; where it overlaps earlier loads, write the unseen rows anew and drop it."""
+        import itertools
+
+        import pyarrow as pa
+
+        chain = itertools.chain(_drain(held), rest)
+        schema = self.lake._schemas[self.incoming.entity]  # noqa: SLF001
+        self._append(
+            self.incoming.entity,
+            pa.RecordBatchReader.from_batches(schema, (self._with_lineage(batch) for batch in chain)),
+        )
+        if not self._earlier():
+            return self.n_good
+        first = self.load_id
+        table = self.lake._table(self.incoming.entity)  # noqa: SLF001
+        self.load_id = f"{first}x"
+        dataset = table.to_pyarrow_dataset()
+        import pyarrow.dataset as ds
+
+        mine = dataset.to_table(filter=ds.field(v.LOAD_ID) == first, columns=self._plain_schema().names)
+        unseen = self._unseen(mine)
+        if unseen.num_rows < self.n_good:
+            self._append(self.incoming.entity, self._with_lineage(unseen))
+            table.update_incremental()
+            table.delete(f"{v.LOAD_ID} = {literal(first)}")
+            return int(unseen.num_rows)
+        self.load_id = first
+        return self.n_good
+
+    def _earlier(self) -> list[str]:
+        """Return the committed loads of this source and entity whose span of moments meets this one's."""
+        loads = [
+            load
+            for load in self.lake.loads()
+            if load.source == self.incoming.source and load.entity == self.incoming.entity and load.rows_loaded
+        ]
+        if self.contract.moment and self.first_at is not None and self.last_at is not None:
+            loads = [
+                load
+                for load in loads
+                if load.first_at and load.last_at and load.first_at <= self.last_at and self.first_at <= load.last_at
+            ]
+        return [load.load_id for load in loads]
+
+    def _unseen(self, rows: "pa.Table") -> "pa.Table":
+        """Return the rows that the lake does not hold yet, each counted by how often it stands."""
+        import pyarrow.dataset as ds
+
+        earlier = self._earlier() if rows.num_rows else []
+        if not earlier:
+            return rows
+        there = ds.field(v.LOAD_ID).isin(earlier)
+        if self.contract.moment and self.first_at and self.last_at:
+            moment = ds.field(self.contract.moment)
+            there = there & (moment >= self.first_at) & (moment <= self.last_at)
+            there = there & (ds.field(MONTH) >= _month(self.first_at)) & (ds.field(MONTH) <= _month(self.last_at))
+        present = (
+            self.lake._table(self.incoming.entity)  # noqa: SLF001
+            .to_pyarrow_dataset()
+            .to_table(columns=[*self.contract.column_names, v.LOAD_ID, v.SOURCE_ROW], filter=there)
+        )
+        with connect(scratch=self.lake.scratch) as connection:
+            connection.register("incoming", rows)
+            connection.register("present", present)
+            found = connection.execute(_unseen_sql(self.contract)).to_arrow_table()
+        return found.cast(self._plain_schema())
+
+    def _append_rejects(self) -> tuple[int, int]:
+        """Write the rejects that did not stand in quarantine before; return (quarantined, resent)."""
+        import pyarrow as pa
+
+        if not self._rejects:
+            return 0, 0
+        rejects = pa.Table.from_batches(self._rejects)
+        before = self.lake.read(v.REJECTS)
+        with connect(scratch=self.lake.scratch) as connection:
+            connection.register("incoming", rejects)
+            connection.register("before", before)
+            new = connection.execute(
+                f"""
+                with i as (
+                    select *, row_number() over (partition by raw_text order by source_row) as nth from incoming
+                ),
+                p as (
+                    select raw_text, count(*) as n from before
+                    where source = {literal(self.incoming.source)}
+                        and table_name = {literal(self.incoming.table_name)}
+                    group by raw_text
+                )
+                select {literal(self.load_id)} || '-' || i.source_row as reject_id,
+                    {literal(self.load_id)} as load_id, {literal(self.incoming.source)} as source,
+                    {literal(self.incoming.table_name)} as table_name, {literal(self.incoming.entity)} as entity,
+                    {literal(self.incoming.item)} as source_file, i.source_row, i.raw_text, i.column_name, i.rule,
+                    i.value
+                from i left join p using (raw_text) where i.nth > coalesce(p.n, 0) order by i.source_row
+                """
+            ).to_arrow_table()
+        if new.num_rows:
+            self._append(v.REJECTS, new.cast(self.lake._schemas[v.REJECTS]))  # noqa: SLF001
+        return new.num_rows, rejects.num_rows - new.num_rows
+
+    def _append(self, table: str, data: Any) -> None:
+        from deltalake import CommitProperties, write_deltalake
+
+        write_deltalake(
+            self.lake.root / table,
+            data,
+            mode="append",
+            commit_properties=CommitProperties(custom_metadata={v.LOAD_ID: self.load_id}),
+        )
+
+    def _commit(self, loaded: int, resent: int, quarantined: int) -> Load:
+        import pyarrow as pa
+
+        incoming = self.incoming
+        rows_read = int(incoming.rows_read() if callable(incoming.rows_read) else incoming.rows_read)
+        if rows_read != loaded + resent + quarantined:
+            raise LedgerError(
+                f"rows read must equal loaded + resent + quarantined; {incoming.item} has {rows_read} rows by an "
+                f"independent count, but {loaded} + {resent} + {quarantined} were accounted for. Nothing of it was "
+                f"loaded; please report this file's shape."
+            )
+        if incoming.resolves:
+            closed = {"reject_id": list(incoming.resolves), v.LOAD_ID: [self.load_id] * len(incoming.resolves)}
+            self._append(v.RESOLUTIONS, pa.table(closed))
+        load = Load(
+            load_id=self.load_id,
+            source=incoming.source,
+            item=incoming.item,
+            table_name=incoming.table_name,
+            entity=incoming.entity,
+            fingerprint=incoming.fingerprint,
+            size=incoming.size,
+            kind=incoming.kind,
+            rows_read=rows_read,
+            rows_loaded=loaded,
+            rows_resent=resent,
+            rows_quarantined=quarantined,
+            first_at=self.first_at,
+            last_at=self.last_at,
+            cursor=incoming.cursor() if callable(incoming.cursor) else incoming.cursor,
+            notes=json.dumps(incoming.notes),
+            started_at=self.started_at,
+            finished_at=datetime.now(UTC),
+        )
+        schema = self.lake._schemas[v.LOADS]  # noqa: SLF001
+        self._append(v.LOADS, pa.Table.from_pylist([asdict(load)], schema=schema))
+        return load
+
+
+def _unseen_sql(of: Contract) -> str:
+    """Return the query that picks, from ``incoming``, what ``present`` does not hold.
+
+    Without a key: rows beyond as many equal ones as are present. With a key: all rows of a thing whose last row differs
+    from what is known of it now, so that a value that changes and changes back is seen both times.
+    """
+    names = [quote(name) for name in of.column_names]
+    columns = ", ".join(names)
+    equal = " and ".join(f"i.{name} is not distinct from p.{name}" for name in names)
+    if not of.key:
+        return f"""
+            with i as (
+                select *, row_number() over (partition by {columns} order by {v.SOURCE_ROW}) as nth from incoming
+            ),
+            p as (select {columns}, count(*) as n_present from present group by {columns})
+            select i.* exclude (nth) from i left join p on {equal}
+            where i.nth > coalesce(p.n_present, 0) order by i.{v.SOURCE_ROW}
+        """
+    key = ", ".join(quote(name) for name in of.key)
+    return f"""
+        with i as (
+            select * from incoming
+            qualify row_number() over (partition by {key} order by {v.SOURCE_ROW} desc) = 1
+        ),
+        p as (
+            select * from present
+            qualify row_number() over (partition by {key} order by {v.LOAD_ID} desc, {v.SOURCE_ROW} desc) = 1
+        ),
+        changed as (select {", ".join(f"i.{quote(name)}" for name in of.key)} from i anti join p on {equal})
+        select incoming.* from incoming semi join changed using ({key}) order by {v.SOURCE_ROW}
+    """
+
+
+def _drain(held: list["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
+    """Yield and forget, so that memory is given back while a large load streams."""
+    held.reverse()
+    while held:
+        yield held.pop()
+
+
+def _month(moment: datetime) -> int:
+    return moment.year * 100 + moment.month
+
+
+def _new_load_id(now: datetime) -> str:
+    """Return an id that sorts by time and never repeats."""
+    import secrets
+
+    return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+
+
+def empty(folder: Path) -> None:
+    """Remove everything inside a scratch folder and make it anew. May be repeated."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)

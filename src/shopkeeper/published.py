@@ -1,0 +1,196 @@
+"""Published versions: immutable, read-only DuckDB files that hold tables only, and a pointer to the current one.
+
+Layout: ``versions/0007/shop.duckdb`` with ``manifest.json`` beside it, and ``current``, a file that names a version and
+is replaced atomically. Readers never wait for a lock and never see half a build.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shopkeeper import vocabulary as v
+from shopkeeper.engine import connect, fence, literal, quote
+from shopkeeper.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version: its number, when it was made, of which build, from which lake versions, and its tables.
+
+    ``tables``: ``schema.table`` → rows. ``is_current`` tells whether the pointer names it.
+    """
+
+    number: int
+    published_at: str
+    build_id: str
+    lake_versions: dict[str, int]
+    tables: dict[str, int]
+    is_current: bool = False
+
+
+class Published:
+    """The versions in one folder. Publishing twice the same build adds nothing; a killed publish leaves no trace."""
+
+    def __init__(self, root: Path, *, keep: int) -> None:
+        """Use the folder ``root``; ``keep`` versions stay."""
+        self.root = root
+        self.keep = keep
+
+    @property
+    def _pointer(self) -> Path:
+        return self.root / "current"
+
+    def _folder(self, number: int) -> Path:
+        return self.root / "versions" / f"{number:04d}"
+
+    def current(self) -> int | None:
+        """Return the number of the current version; None before the first."""
+        try:
+            return int(self._pointer.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def versions(self) -> list[Version]:
+        """Return the versions that are kept, newest first."""
+        current = self.current()
+        found = []
+        for manifest in sorted((self.root / "versions").glob("[0-9]*/manifest.json"), reverse=True):
+            told = json.loads(manifest.read_text("utf-8"))
+            found.append(Version(**{**told, "is_current": told["number"] == current}))
+        return found
+
+    def publish(
+        self,
+        warehouse: Path,
+        *,
+        build_id: str,
+        lake_versions: dict[str, int],
+        tell: Callable[[str, int, int], None] = lambda _table, _done, _all: None,
+    ) -> Version:
+        """Copy the builder's closed database into a new version and point to it.
+
+        ``tell(table, done, all)`` is called before each table. Returns the current version unchanged if it holds this
+        build already. Raises StorageError if the disk refuses; the pointer then stays where it was.
+        """
+        existing = self.versions()
+        for version in existing:
+            if version.build_id == build_id:
+                self._point(version.number)
+                return Version(**{**asdict(version), "is_current": True})
+        number = max([version.number for version in existing] + [self.current() or 0]) + 1
+        draft = self.root / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            draft.mkdir(parents=True)
+            tables = _copy_tables(warehouse, draft / "shop.duckdb", tell)
+            version = Version(number, datetime.now(UTC).isoformat(), build_id, lake_versions, tables)
+            told = {key: value for key, value in asdict(version).items() if key != "is_current"}
+            (draft / "manifest.json").write_text(json.dumps(told, indent=2), "utf-8")
+            for file in draft.iterdir():
+                _sync(file)
+                file.chmod(0o444)
+            self._folder(number).parent.mkdir(parents=True, exist_ok=True)
+            # A folder of this number without a pointer is what a killed publish left.
+            shutil.rmtree(self._folder(number), ignore_errors=True)
+            draft.rename(self._folder(number))
+            _sync(self._folder(number).parent)
+            self._point(number)
+        except OSError as error:
+            raise StorageError(
+                f"the disk must take a new published version; got: {error}. The current version still serves: free some "
+                f"space and run `shopkeeper publish` again."
+            ) from error
+        self._prune()
+        return Version(**{**asdict(version), "is_current": True})
+
+    def rollback(self, number: int | None = None) -> Version:
+        """Point to an earlier version (the one before the current, or ``number``); nothing is deleted.
+
+        Raises UsageError if there is none. May be repeated with the same number.
+        """
+        versions = {version.number: version for version in self.versions()}
+        current = self.current()
+        if number is None:
+            number = max((each for each in versions if current is not None and each < current), default=None)
+        if number is None or number not in versions:
+            known = ", ".join(map(str, sorted(versions))) or "none"
+            raise UsageError(
+                f"the version to go back to must be one that is kept ({known}); got {number or 'none before the current'}. "
+                f"See `shopkeeper versions`."
+            )
+        self._point(number)
+        return Version(**{**asdict(versions[number]), "is_current": True})
+
+    def open(self, number: int | None = None) -> "duckdb.DuckDBPyConnection":
+        """Open the current version (or one by number) for reading, fenced: no file, no setting, no writing.
+
+        Raises UsageError if nothing is published.
+        """
+        import duckdb
+
+        for _ in range(3):
+            chosen = number if number is not None else self.current()
+            if chosen is None:
+                raise UsageError("a version must be published before it can be read; there is none. Run `shopkeeper run`.")
+            path = self._folder(chosen) / "shop.duckdb"
+            try:
+                connection = connect(path, read_only=True)
+            except duckdb.IOException:
+                # Between reading the pointer and opening the file, the version was pruned: read the pointer again.
+                if not path.exists() and number is None:
+                    continue
+                raise
+            connection.execute(f"set search_path = {literal(','.join(v.PUBLISHED_SCHEMAS))}")
+            fence(connection)
+            return connection
+        raise StorageError(f"version {chosen} must stand in {self.root}; it is gone. Run `shopkeeper publish`.")
+
+    def _point(self, number: int) -> None:
+        draft = self.root / "current.draft"
+        draft.write_text(str(number), "utf-8")
+        _sync(draft)
+        draft.replace(self._pointer)
+        _sync(self.root)
+
+    def _prune(self) -> None:
+        for version in self.versions()[self.keep :]:
+            if not version.is_current:
+                shutil.rmtree(self._folder(version.number), ignore_errors=True)
+
+
+def _copy_tables(warehouse: Path, target: Path, tell: Callable[[str, int, int], None]) -> dict[str, int]:
+    """Copy the published schemas' tables; return their rows by name."""
+    counts: dict[str, int] = {}
+    with connect(target) as connection:
+        connection.execute(f"attach {literal(str(warehouse))} as built (read_only)")
+        schemas = ", ".join(map(literal, v.PUBLISHED_SCHEMAS))
+        tables: list[tuple[Any, ...]] = connection.execute(
+            f"select schema_name, table_name from duckdb_tables() where database_name = 'built' "
+            f"and schema_name in ({schemas}) order by 1, 2"
+        ).fetchall()
+        for done, (schema, table) in enumerate(tables):
+            name = f"{quote(schema)}.{quote(table)}"
+            tell(f"{schema}.{table}", done, len(tables))
+            connection.execute(f"create schema if not exists {quote(schema)}")
+            connection.execute(f"create table {name} as from built.{name}")
+            row = connection.execute(f"select count(*) from {name}").fetchone()
+            counts[f"{schema}.{table}"] = int(row[0]) if row else 0
+        connection.execute("detach built")
+        connection.execute("checkpoint")
+    return counts
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,330 @@
+"""``shopkeeper.toml`` + ``secrets.toml`` + ``SHOPKEEPER__SECTION__KEY`` + a profile → one frozen Settings.
+
+Read once, checked, handed down. No other module reads the environment or these files. Later wins:
+preset, shopkeeper.toml, its ``[profiles.NAME]``, environment.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shopkeeper import presets
+from shopkeeper import vocabulary as v
+from shopkeeper.errors import SettingsError, UsageError
+from shopkeeper.mappings import Mapping, parse_mapping
+
+FILE = "shopkeeper.toml"
+SECRETS = "secrets.toml"
+PROFILES = ("dev", "prod")
+PREFIX = "SHOPKEEPER__"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Who the shop is: its name, the zone its days are counted in, its currency and home country."""
+
+    name: str = "My shop"
+    timezone: str = "UTC"
+    currency: str = "EUR"
+    country: str = ""
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """One ``[sources.NAME]``: its kind, the options of that kind, and how its tables map to contracts."""
+
+    name: str
+    kind: str
+    options: MappingType[str, Any]
+    mappings: MappingType[str, Mapping]
+
+
+@dataclass(frozen=True)
+class LineKinds:
+    """Which codes are not products, and which order numbers are cancellations.
+
+    ``codes``: kind → product codes; ``prefixes``: kind → what such codes start with; ``orders``: kind →
+    what such order ids start with. Codes are compared upper-cased and trimmed.
+    """
+
+    codes: MappingType[str, tuple[str, ...]] = field(default_factory=dict)
+    prefixes: MappingType[str, str] = field(default_factory=dict)
+    orders: MappingType[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """When a line is flagged ``is_outlier``; nothing is removed.
+
+    ``quantity_fence``: how many interquartile ranges beyond the quartiles (Tukey); ``price_z``: how many standard
+    deviations from the mean, among the lines within the fence.
+    """
+
+    quantity_fence: float = 1.5
+    price_z: float = 3.0
+
+
+@dataclass(frozen=True)
+class Sales:
+    """What counts as net sales. ``exclude_duplicates``: leave out lines flagged is_duplicate."""
+
+    exclude_duplicates: bool = False
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """``gap_minutes``: a visit without session ids ends after so long a silence."""
+
+    gap_minutes: int = 30
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """``keep``: how many published versions stay for rollback."""
+
+    keep: int = 5
+
+
+@dataclass(frozen=True)
+class Resources:
+    """``threads`` and ``memory_gb`` for the engine; zero: what the machine offers (three quarters of memory)."""
+
+    threads: int = 0
+    memory_gb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one project under one profile."""
+
+    project: Path
+    profile: str
+    shop: Shop
+    sources: MappingType[str, SourceSettings]
+    line_kinds: LineKinds
+    outliers: Outliers
+    sales: Sales
+    sessions: Sessions
+    publishing: Publishing
+    resources: Resources
+    secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def home(self) -> Path:
+        """Where this profile keeps all its state; profiles share nothing."""
+        return self.project / "data" / self.profile
+
+    @property
+    def lake(self) -> Path:
+        """The folder of the lake's Delta tables."""
+        return self.home / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """The builder's DuckDB file; apps never open it."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """The folder of published versions and the pointer to the current one."""
+        return self.home / "published"
+
+    @property
+    def scratch(self) -> Path:
+        """Where temporary files go; emptied by every run."""
+        return self.home / "scratch"
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "shop": Shop,
+    "outliers": Outliers,
+    "sales": Sales,
+    "sessions": Sessions,
+    "publishing": Publishing,
+    "resources": Resources,
+}
+_TOP = (*_SECTIONS, "sources", "line_kinds", "profiles")
+
+
+def load(project: Path, profile: str = "dev", environment: MappingType[str, str] | None = None) -> Settings:
+    """Read and check the settings of a project.
+
+    ``environment`` stands for ``os.environ`` (handed in by tests). Raises SettingsError, which names the key,
+    the rule, the value and what to do.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"profile must be one of {', '.join(PROFILES)}; got {profile!r}. Choose one.")
+    path = project / FILE
+    if not path.is_file():
+        raise SettingsError(
+            f"a project must hold a {FILE}; found none in {project}. Make one with `shopkeeper init {project}`, "
+            f"or name the project with --project DIR."
+        )
+    variables = os.environ if environment is None else environment
+    written = _read(path)
+    _refuse_unknown(written, _TOP, FILE)
+    overrides = written.pop("profiles", {})
+    _refuse_unknown(overrides, PROFILES, f"{FILE} [profiles]")
+    for name, override in overrides.items():
+        _refuse_unknown(override, _TOP[:-1], f"{FILE} [profiles.{name}]")
+    merged = _merge(_merge(_of_presets(written), written), overrides.get(profile, {}))
+    merged = _merge(merged, _of_environment(variables))
+    _refuse_unknown(merged, _TOP, "the environment")
+    sections = {name: _section(cls, merged.get(name, {}), name) for name, cls in _SECTIONS.items()}
+    _check(sections)
+    return Settings(
+        project=project,
+        profile=profile,
+        sources=_sources(merged.get("sources", {})),
+        line_kinds=_line_kinds(merged.get("line_kinds", {})),
+        secrets=_secrets(project / SECRETS, variables),
+        **sections,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name} must be TOML in UTF-8; {error}. Mend that place in {path}.") from error
+
+
+def _of_presets(written: MappingType[str, Any]) -> dict[str, Any]:
+    """Return what the presets named by the sources say about the shop as a whole."""
+    merged: dict[str, Any] = {}
+    for source in written.get("sources", {}).values():
+        if isinstance(source, dict) and "preset" in source:
+            preset = presets.load(str(source["preset"]))
+            merged = _merge(merged, {key: preset[key] for key in _TOP if key in preset})
+    return merged
+
+
+def _of_environment(variables: MappingType[str, str]) -> dict[str, Any]:
+    """Return ``SHOPKEEPER__SECTION__KEY=value`` as nested tables; secrets are not among them."""
+    merged: dict[str, Any] = {}
+    for name, value in variables.items():
+        parts = name.removeprefix(PREFIX).lower().split("__")
+        if name.startswith(PREFIX) and parts[0] != "secrets":
+            if len(parts) < 2:  # noqa: PLR2004
+                raise SettingsError(f"{name} must name a section and a key, as {PREFIX}SHOP__CURRENCY. Rename it.")
+            nested: dict[str, Any] = {parts[-1]: value}
+            for part in reversed(parts[:-1]):
+                nested = {part: nested}
+            merged = _merge(merged, nested)
+    return merged
+
+
+def _merge(below: MappingType[str, Any], above: MappingType[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merge(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _refuse_unknown(table: object, known: tuple[str, ...], where: str) -> None:
+    if not isinstance(table, dict):
+        raise SettingsError(f"{where} must be a table of settings; got {table!r}. Write it as [section].")
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Remove it."
+            raise SettingsError(f"a setting must be one of {', '.join(known)}; got {key!r} in {where}. {hint}")
+
+
+def _section(cls: type[Any], table: MappingType[str, Any], name: str) -> Any:
+    _refuse_unknown(table, tuple(item.name for item in fields(cls)), f"[{name}]")
+    values = {}
+    for item in fields(cls):
+        if item.name in table:
+            values[item.name] = _typed(table[item.name], item.default, f"{name}.{item.name}")
+    return cls(**values)
+
+
+def _typed(value: object, default: object, where: str) -> object:
+    """Return the value in the type of the setting's default; text from the environment is read as such."""
+    kind = type(default)
+    if kind is bool and isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    if kind in {int, float} and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    elif isinstance(value, kind):
+        return value
+    raise SettingsError(f"{where} must be {kind.__name__}; got {value!r}. Write it like {default!r}.")
+
+
+def _check(sections: MappingType[str, Any]) -> None:
+    shop = sections["shop"]
+    try:
+        ZoneInfo(shop.timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"shop.timezone must be an IANA zone such as Europe/London; got {shop.timezone!r}. Correct it."
+        ) from error
+    if not (len(shop.currency) == 3 and shop.currency.isalpha() and shop.currency.isupper()):  # noqa: PLR2004
+        raise SettingsError(
+            f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it."
+        )
+    for name, value, least in (
+        ("publishing.keep", sections["publishing"].keep, 1),
+        ("sessions.gap_minutes", sections["sessions"].gap_minutes, 1),
+        ("outliers.quantity_fence", sections["outliers"].quantity_fence, 0),
+        ("outliers.price_z", sections["outliers"].price_z, 0),
+        ("resources.threads", sections["resources"].threads, 0),
+        ("resources.memory_gb", sections["resources"].memory_gb, 0),
+    ):
+        if value < least:
+            raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")
+
+
+def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
+    sources = {}
+    for name, raw in table.items():
+        where = f"[sources.{name}]"
+        if not isinstance(raw, dict):
+            raise SettingsError(f"{where} must be a table; got {raw!r}. Write [sources.{name}] and its keys below.")
+        own = dict(raw)
+        tables = _merge(presets.load(own.pop("preset"))["tables"] if "preset" in own else {}, own.pop("tables", {}))
+        if not tables:
+            raise SettingsError(
+                f"a source must map at least one table; {where} has neither a preset nor tables. "
+                f"Add preset = \"…\" (see `shopkeeper presets`) or a [sources.{name}.tables.NAME]."
+            )
+        mappings = {key: parse_mapping(value, f"{where[:-1]}.tables.{key}]") for key, value in tables.items()}
+        sources[name] = SourceSettings(name, str(own.pop("kind", "files")), own, mappings)
+    return sources
+
+
+def _line_kinds(table: MappingType[str, Any]) -> LineKinds:
+    _refuse_unknown(table, ("codes", "prefixes", "orders"), "[line_kinds]")
+    for part in ("codes", "prefixes", "orders"):
+        _refuse_unknown(table.get(part, {}), v.LINE_KINDS, f"[line_kinds.{part}]")
+    return LineKinds(
+        {kind: tuple(str(code).strip().upper() for code in codes) for kind, codes in table.get("codes", {}).items()},
+        {kind: str(prefix).upper() for kind, prefix in table.get("prefixes", {}).items()},
+        {kind: str(prefix).upper() for kind, prefix in table.get("orders", {}).items()},
+    )
+
+
+def _secrets(path: Path, variables: MappingType[str, str]) -> dict[str, str]:
+    """Return secrets by dotted name: ``[postgres] password`` and ``SHOPKEEPER__SECRETS__POSTGRES__PASSWORD``."""
+    found: dict[str, str] = {}
+    if path.is_file():
+        for section, table in _read(path).items():
+            if isinstance(table, dict):
+                found |= {f"{section}.{key}": str(value) for key, value in table.items()}
+            else:
+                found[section] = str(table)
+    prefix = f"{PREFIX}SECRETS__"
+    for name, value in variables.items():
+        if name.startswith(prefix):
+            found[name.removeprefix(prefix).lower().replace("__", ".")] = value
+    return found

@@ -1,0 +1,216 @@
+"""The door to dbt: builds the warehouse from the lake, and says which model or rule failed and where.
+
+A build is marked as under way before it starts and as done after it ended well, so that a killed one is seen and
+repeated. Every model is one transaction; incremental models take up what they lack. May be repeated at any time.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from shopkeeper import __version__
+from shopkeeper import vocabulary as v
+from shopkeeper.engine import connect, extension_path
+from shopkeeper.errors import BuildError, UsageError
+
+PROJECT = Path(str(resources.files("shopkeeper"))) / "dbt"
+
+
+@dataclass(frozen=True)
+class BuildState:
+    """What the warehouse holds: the last build that ended well, or none while one is under way."""
+
+    build_id: str | None = None
+    lake_versions: dict[str, int] = field(default_factory=dict)
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one build did: names of the models and rules (tests) it ran, with seconds each; empty if nothing was new."""
+
+    build_id: str
+    models: dict[str, float]
+    rules: dict[str, float]
+    was_full: bool
+
+
+class Warehouse:
+    """One DuckDB file that dbt builds from the lake; apps never open it."""
+
+    def __init__(self, path: Path, *, lake: Path, scratch: Path, work: Path, variables: dict[str, Any]) -> None:
+        """Name the database, the lake it reads, a scratch folder, dbt's own work folder, and the project's variables."""
+        self.path = path
+        self.lake = lake
+        self.scratch = scratch
+        self.work = work
+        self.profile = path.parent.name
+        self.variables = {
+            **variables,
+            "lake": str(lake.resolve()),
+            "delta_extension": str(extension_path("delta")),
+        }
+
+    # ------------------------------------------------------------------- state
+
+    def state(self) -> BuildState:
+        """Return what the warehouse holds; an empty state if it must be built."""
+        try:
+            return BuildState(**json.loads((self.work / "state.json").read_text("utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return BuildState()
+
+    def _remember(self, state: BuildState) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        draft = self.work / "state.draft"
+        draft.write_text(json.dumps(state.__dict__), "utf-8")
+        draft.replace(self.work / "state.json")
+
+    def code(self) -> str:
+        """Return a fingerprint of everything but the data that decides what a build gives."""
+        digest = hashlib.sha256(json.dumps([__version__, self.variables], sort_keys=True).encode())
+        for file in sorted(PROJECT.rglob("*")):
+            if file.suffix in {".sql", ".yml", ".csv"}:
+                digest.update(file.relative_to(PROJECT).as_posix().encode())
+                digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    # ------------------------------------------------------------------- build
+
+    def build(
+        self,
+        lake_versions: dict[str, int],
+        *,
+        select: str | None = None,
+        full_refresh: bool = False,
+        tell: Callable[[str, int, int], None] = lambda _node, _done, _all: None,
+    ) -> Build:
+        """Bring the warehouse up to the lake: only what lies downstream of tables that changed; nothing if none did.
+
+        ``select``: dbt's own selection instead. ``full_refresh``: rebuild incremental tables; also done when code or
+        settings changed. ``tell(node, done, all)`` is called after each node.
+        Raises BuildError that names the model or the rule, and how many rows break it.
+        """
+        state, code = self.state(), self.code()
+        fresh = full_refresh or state.code != code or not self.path.exists()
+        changed = [name for name in v.ENTITIES if lake_versions.get(name) != state.lake_versions.get(name)]
+        new_loads = lake_versions.get(v.LOADS) != state.lake_versions.get(v.LOADS)
+        if select is None and not fresh and state.build_id and not changed and not new_loads:
+            return Build(state.build_id, {}, {}, was_full=False)
+        if select is not None:
+            chosen = ["--select", *select.split()]
+        elif fresh:
+            chosen = []
+        else:
+            chosen = ["--select", "ledger", *(f"stg_lake__{name}+" for name in changed)]
+        self._remember(BuildState(None, state.lake_versions, state.code))
+        results = self._dbt(["build", *chosen, *(["--full-refresh"] if fresh else [])], tell)
+        models, rules = _timed(results)
+        build_id = uuid.uuid4().hex
+        if select is None:
+            self._remember(BuildState(build_id, lake_versions, code))
+        return Build(build_id, models, rules, was_full=fresh)
+
+    def arguments(self) -> list[str]:
+        """Return the arguments that let plain dbt run this project on this warehouse."""
+        return [
+            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+            *("--target", self.profile, "--target-path", str(self.work / "target"), "--vars", json.dumps(self.variables)),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that the project's profile reads."""
+        return {
+            "SHOPKEEPER_PROFILE": self.profile,
+            "SHOPKEEPER_WAREHOUSE": str(self.path.resolve()),
+            "SHOPKEEPER_SCRATCH": str(self.scratch.resolve()),
+        }
+
+    def _dbt(self, command: list[str], tell: Callable[[str, int, int], None]) -> Iterable[Any]:
+        from dbt.cli.main import dbtRunner
+
+        self.work.mkdir(parents=True, exist_ok=True)
+        quiet = ["--log-level", "none", "--log-path", str(self.work / "logs"), "--no-use-colors"]
+
+        def listen(event: Any) -> None:
+            if event.info.name == "LogModelResult" or event.info.name in {"LogTestResult", "LogSeedResult"}:
+                tell(str(event.data.node_info.node_name), int(event.data.index), int(event.data.total))
+
+        with _variables(self.environment()):
+            try:
+                outcome = dbtRunner(callbacks=[listen]).invoke([*quiet, *command, *self.arguments()])
+            finally:
+                _close_dbt()
+        if outcome.exception is not None:
+            raise BuildError(f"the warehouse must build; dbt says: {outcome.exception}. See {self.work / 'logs'}.")
+        results = list(outcome.result)
+        failed = [result for result in results if str(result.status) in {"error", "fail", "runtime error"}]
+        if failed:
+            raise BuildError(self._explain(failed))
+        if not results and "--select" in command:
+            raise UsageError(f"--select must name at least one model; nothing matches {command[2:]}. See `dbt ls` in docs.")
+        return results
+
+    def _explain(self, failed: list[Any]) -> str:
+        """Return one sentence per failure: the model and the engine's message, or the rule, its rows and its count."""
+        lines = []
+        for result in failed:
+            node = result.node
+            if str(result.status) == "fail":
+                model = str(getattr(node, "attached_node", None) or node.name).rsplit(".", 1)[-1]
+                lines += [f"{model}: {rule}" for rule in self._broken_rules(node.compiled_code)]
+            else:
+                lines.append(f"{node.name}: {' '.join(str(result.message).split())}")
+        return (
+            "the warehouse must build and keep its rules; "
+            + "; ".join(lines)
+            + f". Nothing was published. Details: {self.work / 'logs' / 'dbt.log'}."
+        )
+
+    def _broken_rules(self, sql: str) -> Iterator[str]:
+        with connect(self.path, read_only=True, extensions=("delta",)) as connection:
+            found = connection.execute(sql)
+            columns = [column[0] for column in found.description]
+            for row in found.fetchmany(5):
+                named = dict(zip(columns, row, strict=True))
+                if set(columns) == {"rule", "n_rows"}:
+                    yield f"'{named['rule']}' does not hold for {named['n_rows']} rows"
+                else:
+                    yield ", ".join(f"{name} = {value}" for name, value in named.items())
+
+
+def _timed(results: Iterable[Any]) -> tuple[dict[str, float], dict[str, float]]:
+    models, rules = {}, {}
+    for result in results:
+        kind = str(result.node.resource_type)
+        (rules if kind == "test" else models)[result.node.name] = round(result.execution_time, 3)
+    return models, rules
+
+
+@contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for dbt, whose profiles can be told things in no other way, and take them back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _close_dbt() -> None:
+    """Close the database that dbt-duckdb keeps open for the whole process."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()

@@ -1,0 +1,230 @@
+"""The steps: ingest, build, publish, run. Each may be repeated, or killed and repeated, and ends in the same state."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from shopkeeper.contracts import contract
+from shopkeeper.errors import LockedError, ShopkeeperError, UsageError
+from shopkeeper.lake import Incoming, Lake, Load, empty
+from shopkeeper.published import Published, Version
+from shopkeeper.sources.source import Item, Known, Reading, Source
+from shopkeeper.warehouse import Build, Warehouse
+
+
+class Tell(Protocol):
+    """How a step reports progress: a step, what it is at, how much is done and of how much (None: unknown)."""
+
+    def __call__(self, step: str, what: str, done: int, total: int | None) -> None:
+        """Report."""
+
+
+def silent(step: str, what: str, done: int, total: int | None) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of one item: a load, or the reason there was none.
+
+    ``status``: loaded, unchanged (known, same content), same_content (known under another name), failed.
+    """
+
+    source: str
+    item: str
+    status: str
+    load: Load | None = None
+    message: str = ""
+
+
+@dataclass
+class Ingest:
+    """What one ingest did."""
+
+    taken: list[Taken] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    swept_rows: int = 0
+
+    @property
+    def loads(self) -> list[Load]:
+        """The loads that were committed."""
+        return [each.load for each in self.taken if each.load]
+
+    @property
+    def failures(self) -> list[Taken]:
+        """The items that could not be taken."""
+        return [each for each in self.taken if each.status == "failed"]
+
+
+@contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """Hold a profile for one run at a time; the kernel lets go if the process dies.
+
+    Raises LockedError that names the process that holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise LockedError(
+                f"one run at a time may change a profile; {home} is held by process {lock.read() or 'unknown'}. "
+                f"Wait for it to end, or stop it."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def known_of(source: str, loads: Iterable[Load]) -> Known:
+    """Return what the lake holds of one source, for it to tell what is new."""
+    known = Known()
+    for load in loads:
+        if load.source == source and load.kind == "ingest":
+            known.items[load.item] = load.fingerprint
+            if not contract(load.entity).key:
+                known.fingerprints[load.fingerprint] = load.item
+            if load.cursor is not None:
+                known.cursors[load.table_name] = load.cursor
+    return known
+
+
+def ingest(
+    lake: Lake, sources: dict[str, Source], only: Sequence[str] = (), *, tell: Tell = silent
+) -> Ingest:
+    """Take all new items of the sources (or of those in ``only``) into the lake.
+
+    A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. Raises UsageError for an
+    unknown source.
+    """
+    for name in only:
+        if name not in sources:
+            known = ", ".join(sources) or "none"
+            raise UsageError(f"source must be one of those configured ({known}); got {name!r}. Correct the name.")
+    empty(lake.scratch)
+    done = Ingest(swept_rows=lake.sweep())
+    for name, source in sources.items():
+        if not only or name in only:
+            _ingest_source(lake, name, source, done, tell)
+    if done.loads:
+        lake.compact()
+    empty(lake.scratch)
+    return done
+
+
+def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, tell: Tell) -> None:
+    known = known_of(name, lake.loads())
+    tell("ingest", f"{name}: looking for what is new", 0, None)
+    try:
+        items = list(source.items(known))
+    except ShopkeeperError as error:
+        done.taken.append(Taken(name, name, "failed", message=str(error)))
+        return
+    done.skipped += list(getattr(source, "skipped", []))
+    for place, item in enumerate(items):
+        tell("ingest", f"{name}: {item.name}", place, len(items))
+        done.taken.append(_ingest_item(lake, name, source, item, known, tell))
+
+
+def _ingest_item(lake: Lake, name: str, source: Source, item: Item, known: Known, tell: Tell) -> Taken:
+    before = known.items.get(item.name)
+    if before == item.fingerprint:
+        return Taken(name, item.name, "unchanged")
+    twin = known.fingerprints.get(item.fingerprint)
+    if twin is not None and twin != item.name:
+        return Taken(name, item.name, "same_content", message=f"same content as {twin}, which is loaded")
+    try:
+        with source.read(item) as reading:
+            if before is not None:
+                reading.notes.append("the file changed since it was last loaded; only what is new was added")
+            load = lake.load(_incoming(name, item, reading, tell))
+    except ShopkeeperError as error:
+        return Taken(name, item.name, "failed", message=str(error))
+    known.items[item.name] = item.fingerprint
+    if not item.mapping.contract.key:
+        known.fingerprints[item.fingerprint] = item.name
+    return Taken(name, item.name, "loaded", load, "; ".join(json.loads(load.notes)))
+
+
+def _incoming(source: str, item: Item, reading: Reading, tell: Tell) -> Incoming:
+    def pairs() -> Iterator[tuple[object, object]]:
+        n_rows = 0
+        for batch in reading.batches:
+            n_rows += batch.rows.num_rows + batch.rejects.num_rows
+            tell("rows", item.name, n_rows, None)
+            yield batch.rows, batch.rejects
+
+    return Incoming(
+        source=source,
+        item=item.name,
+        table_name=item.table,
+        entity=item.mapping.entity,
+        fingerprint=item.fingerprint,
+        size=item.size,
+        pairs=pairs(),  # type: ignore[arg-type]
+        rows_read=lambda: reading.rows_read,
+        notes=reading.notes,
+        cursor=lambda: reading.cursor,
+    )
+
+
+def build(
+    lake: Lake,
+    warehouse: Warehouse,
+    *,
+    select: str | None = None,
+    full_refresh: bool = False,
+    tell: Tell = silent,
+) -> Build:
+    """Bring the warehouse up to the lake. Raises BuildError naming what failed."""
+    tell("build", "starting dbt", 0, None)
+    return warehouse.build(
+        lake.snapshot(),
+        select=select,
+        full_refresh=full_refresh,
+        tell=lambda node, done, total: tell("build", node, done, total),
+    )
+
+
+def publish(warehouse: Warehouse, published: Published, *, tell: Tell = silent) -> Version:
+    """Publish the last build that ended well; publishing the same build again adds nothing.
+
+    Raises UsageError if there is no finished build.
+    """
+    state = warehouse.state()
+    if state.build_id is None:
+        raise UsageError(
+            "a build must have ended well before it can be published; there is none. Run `shopkeeper build` "
+            "(after a build with --select, once without)."
+        )
+    return published.publish(
+        warehouse.path,
+        build_id=state.build_id,
+        lake_versions=state.lake_versions,
+        tell=lambda table, done, total: tell("publish", table, done, total),
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a whole run did."""
+
+    ingest: Ingest
+    build: Build
+    version: Version
+
+
+def run(
+    lake: Lake, warehouse: Warehouse, published: Published, sources: dict[str, Source], *, tell: Tell = silent
+) -> Run:
+    """Ingest, build and publish. A bad item does not keep the good ones from being published; it is reported."""
+    ingested = ingest(lake, sources, tell=tell)
+    built = build(lake, warehouse, tell=tell)
+    return Run(ingested, built, publish(warehouse, published, tell=tell))
