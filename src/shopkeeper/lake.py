@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shopkeeper import vocabulary as v
 from shopkeeper.contracts import CONTRACTS, Contract, Kind, contract
@@ -254,6 +254,12 @@ class Lake:
 
         committed = self._table(v.LOADS).to_pyarrow_table(columns=[v.LOAD_ID])[v.LOAD_ID]
         return rows.filter(pc.is_in(rows[v.LOAD_ID], value_set=committed.combine_chunks()))
+
+    def write_csv(self, table: str, version: int, target: BinaryIO) -> None:
+        """Write a table as of a version as CSV. Raises UsageError for an unknown table or version."""
+        from pyarrow import csv
+
+        csv.write_csv(self.read(table, version), target)
 
     def _known(self, table: str) -> None:
         if table not in self._schemas:
