@@ -19,6 +19,8 @@ REJECT = "reject"
 RESENT = "resent"
 FLAG = "flag"
 MERGE = "merge"
+FEW = 5000
+"""Rows of a block that are shuffled whole to find places for faults."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ class Recipe:
 class Sheet:
     """One file to render: where, which columns, its blocks in order, and the dirt that goes in.
 
-    ``blocks`` may be called again and gives the same each time. ``is_cut``: the dirty file ends in the
-    middle of a line. ``is_resent``: the whole file repeats rows of an earlier one and exists only with
-    dirt. ``entity``: the contract that its rows fill.
+    ``blocks`` may be called again and gives the same each time. ``least``: faults of each kind in the first
+    block, where it has room. ``is_cut``: the dirty file ends in the middle of a line. ``is_resent``: the
+    whole file repeats rows of an earlier one and exists only with dirt. ``entity``: the contract that its
+    rows fill.
     """
 
     path: str
@@ -55,6 +58,7 @@ class Sheet:
     entity: str
     blocks: Callable[[], Iterator[Block]]
     recipes: tuple[Recipe, ...] = ()
+    least: int = 1
     is_cut: bool = False
     is_resent: bool = False
 
@@ -92,11 +96,15 @@ def plant(sheet: Sheet, number: int, block: Block, first_row: int, seed: int) ->
     for recipe in sheet.recipes:
         suited = block.groups.get(recipe.group)
         room = block.rows if suited is None else len(suited)
-        wanted = max(int(rng.poisson(block.rows * recipe.per_million / 1e6)), 1 if number == 0 else 0)
-        drawn = rng.integers(0, room, wanted) if room else ()
-        rows = dict.fromkeys(int(one) if suited is None else int(suited[one]) for one in drawn)
+        wanted = max(
+            int(rng.poisson(block.rows * recipe.per_million / 1e6)), sheet.least if number == 0 else 0
+        )
+        if not room or not wanted:
+            continue
+        drawn = rng.permutation(room) if room < FEW else rng.integers(0, room, 2 * wanted + 8)
+        rows = dict.fromkeys((drawn if suited is None else suited[drawn]).tolist())
         # A row feeds one fault only, so that what is made of it stays unlike all else.
-        free = [row for row in rows if row not in taken]
+        free = [row for row in rows if row not in taken][:wanted]
         taken.update(free)
         picks += [(row, recipe) for row in free]
     picks.sort(key=lambda pick: pick[0])

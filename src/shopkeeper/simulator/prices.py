@@ -55,6 +55,12 @@ def price_history(goods: Catalogue, days: int, steady: np.ndarray, rng: np.rando
     return Prices(paid, factor < 1, promoted, first, last, discount)
 
 
+def price_response(goods: Catalogue, prices: Prices) -> np.ndarray:
+    """Return (price / base price) ^ elasticity of each product on each day (products by days)."""
+    response: np.ndarray = (prices.paid / goods.base_price[:, None]) ** goods.elasticity[:, None]
+    return response
+
+
 def demand_factors(goods: Catalogue, prices: Prices, start: date) -> np.ndarray:
     """Return demand of each product on each day relative to base price and average season (products by days).
 
@@ -62,10 +68,8 @@ def demand_factors(goods: Catalogue, prices: Prices, start: date) -> np.ndarray:
     """
     days = prices.paid.shape[1]
     curves = np.array([yearly(SEASONS[one.season], start, days) for one in goods.categories])
-    response = (prices.paid / goods.base_price[:, None]) ** goods.elasticity[:, None]
-    factors: np.ndarray = (
-        response * curves[goods.category] * np.where(prices.on_promotion, PROMOTION_LIFT, 1.0)
-    )
+    shown = np.where(prices.on_promotion, PROMOTION_LIFT, 1.0)
+    factors: np.ndarray = price_response(goods, prices) * curves[goods.category] * shown
     return factors
 
 

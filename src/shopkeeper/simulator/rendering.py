@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -93,8 +94,14 @@ def moments(start: date, day: np.ndarray, second: np.ndarray, ending: str = "") 
         return pa.array([], pa.string())
     first = int(day.min())
     days = [(start + timedelta(one)).isoformat() for one in range(first, int(day.max()) + 1)]
-    ends = pa.array([f"{one}{ending}" for one in CLOCK.to_pylist()]) if ending else CLOCK
-    return pc.binary_join_element_wise(pick(pa.array(days), day - first), pick(ends, second % 86_400), " ")
+    return pc.binary_join_element_wise(
+        pick(pa.array(days), day - first), pick(_clock(ending), second % 86_400), " "
+    )
+
+
+@cache
+def _clock(ending: str) -> pa.Array:
+    return pc.binary_join_element_wise(CLOCK, ending, "")
 
 
 def identifiers(draws: np.ndarray) -> pa.Array:
