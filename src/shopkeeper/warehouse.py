@@ -137,11 +137,13 @@ class Warehouse:
         from dbt.cli.main import dbtRunner
 
         self.work.mkdir(parents=True, exist_ok=True)
-        quiet = ["--log-level", "none", "--log-path", str(self.work / "logs"), "--no-use-colors"]
+        quiet = ["--log-level", "none", "--log-level-file", "info", "--log-path", str(self.work / "logs"), "--no-use-colors"]
 
         def listen(event: Any) -> None:
-            if event.info.name == "LogModelResult" or event.info.name in {"LogTestResult", "LogSeedResult"}:
-                tell(str(event.data.node_info.node_name), int(event.data.index), int(event.data.total))
+            if event.info.name in {"LogModelResult", "LogTestResult", "LogSeedResult"}:
+                # dbt counts a test among num_models, anything else in total.
+                total = event.data.num_models if event.info.name == "LogTestResult" else event.data.total
+                tell(str(event.data.node_info.node_name), int(event.data.index), int(total))
 
         with _variables(self.environment()):
             try:
