@@ -1,0 +1,1 @@
+"""Places rows come from, and the shape every one of them gives."""
