@@ -178,7 +178,7 @@ def load(project: Path, profile: str = "dev", environment: MappingType[str, str]
     sections = {name: _section(cls, merged.get(name, {}), name) for name, cls in _SECTIONS.items()}
     _check(sections)
     return Settings(
-        project=project,
+        project=project.resolve(),
         profile=profile,
         sources=_sources(merged.get("sources", {})),
         line_kinds=_line_kinds(merged.get("line_kinds", {})),
@@ -399,7 +399,7 @@ def write_project(folder: Path, *, preset: str | None = None, path: str | None =
         shop=lines + (f"country = {_quoted(shop.country)}\n" if shop.country else ""),
         source=source,
         where=f"path = {_quoted(where)}" if where else 'path = "…"                    # a file, folder, glob or URL',
-        mapping=f'preset = "{preset}"' if preset else _OWN_MAPPING.format(source=source),
+        mapping=f'preset = "{preset}"\n' if preset else _OWN_MAPPING.format(source=source),
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -218,9 +218,10 @@ def _print_months(rows: Sequence[Sequence[Any]]) -> None:
     most = max(float(row[1]) for row in rows) or 1.0
     out = console()
     out.print()
-    for month, net_sales, n_orders, growth in rows[-14:]:
+    for month, net_sales, n_orders, growth, is_complete in rows[-14:]:
         length = max(0.0, float(net_sales)) / most * 40
         bar = "█" * int(length) + (BARS[int(length % 1 * 8)] if length % 1 >= 0.125 else "")  # noqa: PLR2004
-        change = "" if growth is None else f"{growth:+.0%}"
+        # Growth of a month that the data do not cover whole would be an artefact.
+        change = "" if growth is None else f"{growth:+.0%}" if is_complete else "so far"
         out.print(f"  {month:%Y-%m} [cyan]{bar:<41}[/cyan] {_money(net_sales):>16}  {n_orders:>7,} orders  {change:>6}")
     out.print()
