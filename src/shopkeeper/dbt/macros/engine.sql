@@ -99,3 +99,24 @@ when matched then update set {{ column }} = f.{{ column }}
 {% macro duckdb__count_distinct_rows(columns) %}count(distinct ({{ columns | join(', ') }})){% endmacro %}
 
 {% macro spark__count_distinct_rows(columns) %}count(distinct {{ columns | join(', ') }}){% endmacro %}
+
+{#- A plain timestamp as microseconds since 1970. -#}
+{% macro micros(moment) %}{{ return(adapter.dispatch('micros', 'shopkeeper')(moment)) }}{% endmacro %}
+
+{% macro duckdb__micros(moment) %}epoch_us({{ moment }}){% endmacro %}
+
+{% macro spark__micros(moment) %}unix_micros(cast({{ moment }} as timestamp)){% endmacro %}
+
+{#- A quick 64-bit hash of some columns, nulls included; other values on each engine, so it is never stored in a mart. -#}
+{% macro quick_hash(columns) %}{{ return(adapter.dispatch('quick_hash', 'shopkeeper')(columns)) }}{% endmacro %}
+
+{% macro duckdb__quick_hash(columns) %}hash({{ columns | join(', ') }}){% endmacro %}
+
+{% macro spark__quick_hash(columns) %}xxhash64({{ columns | join(', ') }}){% endmacro %}
+
+{#- Sum of the quick hashes of a group's rows, whatever their order, exact. -#}
+{% macro sum_of_hashes(columns) %}{{ return(adapter.dispatch('sum_of_hashes', 'shopkeeper')(columns)) }}{% endmacro %}
+
+{% macro duckdb__sum_of_hashes(columns) %}sum(hash({{ columns | join(', ') }})){% endmacro %}
+
+{% macro spark__sum_of_hashes(columns) %}sum(cast(xxhash64({{ columns | join(', ') }}) as decimal(38, 0))){% endmacro %}

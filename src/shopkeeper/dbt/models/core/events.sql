@@ -1,0 +1,93 @@
+-- Grain: one row per event; what a tracker sent twice under one id stands once, its earliest. Key: event_id.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='event_id', on_schema_change='fail') }}
+
+{% set new = unapplied_loads('events') %}
+{% set columns = (event_content() + lineage()) | join(', ') %}
+
+-- Rows are compared only where several may have one key; those are found by a quick hash, whose rare collisions do no
+-- harm. The staging view is read anew each time: holding twenty million rows would cost more.
+with
+{% if new.count %}
+-- What stands here already under the keys of new rows: the earliest of a given id, all of equal rows without one.
+existing as (
+    select event_id as event_key, true as has_given_id, {{ columns }}
+    from {{ this }}
+    where has_given_id
+        and event_id in (
+            select given_id from {{ ref('stg_lake__events') }} where {{ new.condition }} and given_id is not null
+        )
+    union all
+    select substring(event_id, 1, 32) as event_key, false as has_given_id, {{ columns }}
+    from {{ this }}
+    where not has_given_id
+        and occurred_at between {{ new.first_at }} and {{ new.last_at }}
+        and substring(event_id, 1, 32) in (
+            select event_key from {{ ref('stg_lake__events') }} where {{ new.condition }} and given_id is null
+        )
+),
+{% endif %}
+
+repeated as (
+    select quick_key
+    from {{ ref('stg_lake__events') }}
+    where {{ new.condition }}
+    group by quick_key
+    having count(*) > 1
+    {% if new.count %}
+    union
+    select quick_key
+    from {{ ref('stg_lake__events') }}
+    where {{ new.condition }} and event_key in (select event_key from existing)
+    {% endif %}
+),
+
+together as (
+    select event_key, given_id is not null as has_given_id, {{ columns }}
+    from {{ ref('stg_lake__events') }}
+    where {{ new.condition }} and quick_key in (select quick_key from repeated)
+    {% if new.count %}
+    union all
+    select event_key, has_given_id, {{ columns }} from existing
+    {% endif %}
+),
+
+numbered as (
+    select *, row_number() over (partition by event_key order by {{ columns }}) as nth from together
+),
+
+events as (
+    select staged.event_key, staged.given_id is not null as has_given_id, {{ columns }}, 1 as nth
+    from {{ ref('stg_lake__events') }} as staged
+    left join repeated on staged.quick_key = repeated.quick_key
+    where {{ new.condition }} and repeated.quick_key is null
+    union all
+    select event_key, has_given_id, {{ columns }}, nth from numbered where nth = 1 or not has_given_id
+),
+
+timed as (
+    select *, {{ shop_time('occurred_at') }} as occurred_at_local from events
+)
+
+select
+    case when nth = 1 then event_key else event_key || '-' || nth end as event_id,
+    event_type,
+    occurred_at,
+    occurred_at_local,
+    cast(occurred_at_local as date) as occurred_on,
+    customer_id,
+    session_id,
+    product_id,
+    category_id,
+    category_code,
+    brand,
+    price,
+    quantity,
+    currency,
+    cast(case when event_type = 'purchase' then coalesce(price * coalesce(quantity, 1), 0) else 0 end as decimal(18, 4)) as revenue,
+    has_given_id,
+    nth > 1 as is_duplicate,
+    source,
+    source_file,
+    source_row,
+    load_id
+from timed
