@@ -8,14 +8,18 @@ from datetime import date
 
 from shopkeeper.errors import UsageError
 from shopkeeper.simulator.clickstream import Clickstream
+from shopkeeper.simulator.client_files import ClientFiles
 from shopkeeper.simulator.gift_wholesaler import GiftWholesaler
 from shopkeeper.simulator.rendering import RenderedFile
 from shopkeeper.simulator.shop import Shop
+from shopkeeper.simulator.store_chain import StoreChain
 
 __all__ = ["PRESETS", "RenderedFile", "Shop", "simulate"]
 
 PRESETS: dict[str, tuple[type[Shop], date]] = {
+    "client_and_sales": (ClientFiles, date(2023, 1, 1)),
     "rees46_events": (Clickstream, date(2019, 10, 1)),
+    "us_retail": (StoreChain, date(2024, 1, 1)),
     "uci_online_retail": (GiftWholesaler, date(2010, 12, 1)),
 }
 """What can be simulated: the kind of shop behind each preset, and the first day of its period."""

@@ -48,7 +48,8 @@ class Sheet:
     """One file to render: where, which columns, its blocks in order, and the dirt that goes in.
 
     ``blocks`` may be called again and gives the same each time. ``least``: faults of each kind in the first
-    block, where it has room. ``is_cut``: the dirty file ends in the middle of a line. ``is_resent``: the
+    block, where it has room. ``first``: rows of the same table in earlier sheets, so that identifiers made
+    from row numbers do not meet. ``is_cut``: the dirty file ends in the middle of a line. ``is_resent``: the
     whole file repeats rows of an earlier one and exists only with dirt. ``entity``: the contract that its
     rows fill.
     """
@@ -59,6 +60,7 @@ class Sheet:
     blocks: Callable[[], Iterator[Block]]
     recipes: tuple[Recipe, ...] = ()
     least: int = 1
+    first: int = 0
     is_cut: bool = False
     is_resent: bool = False
 
@@ -130,7 +132,7 @@ def _cut(block: Block) -> Planted:
 
 def walk(sheet: Sheet, seed: int, dirt: bool) -> Iterator[tuple[Block, list[Planted]]]:
     """Yield a sheet's blocks with the faults in them (none without dirt)."""
-    rows = 0
+    rows = sheet.first
     blocks = enumerate(sheet.blocks())
     upcoming = next(blocks, None)
     while upcoming is not None:

@@ -79,12 +79,27 @@ def integers_with(values: np.ndarray, marked: np.ndarray, prefix: str) -> pa.Arr
     return pc.binary_join_element_wise(prefixes, integers(values), "")
 
 
+def numbered(prefix: str, values: np.ndarray) -> pa.Array:
+    """Return a prefix and whole numbers, in nine digits."""
+    return pc.binary_join_element_wise(prefix, pc.utf8_lpad(integers(values), 9, "0"), "")
+
+
 def money(minor: np.ndarray) -> pa.Array:
     """Return amounts in minor units (hundredths) as text with two decimals."""
     size = np.abs(minor)
     whole = integers(size // 100)
     signed = pc.if_else(pa.array(minor < 0), pc.binary_join_element_wise("-", whole, ""), whole)
     return pc.binary_join_element_wise(signed, pick(CENTS, size % 100), ".")
+
+
+def fractions(values: np.ndarray) -> pa.Array:
+    """Return ten-thousandths below one as text with four decimals."""
+    return pc.binary_join_element_wise("0.", pc.utf8_lpad(integers(values), 4, "0"), "")
+
+
+def only(mask: np.ndarray, text: pa.Array) -> pa.Array:
+    """Return the text where the mask is true, and an empty field elsewhere."""
+    return pc.if_else(pa.array(mask), text, "")
 
 
 def moments(start: date, day: np.ndarray, second: np.ndarray, ending: str = "") -> pa.Array:
