@@ -278,13 +278,16 @@ class Conformity:
 
     def _missing(self, column: Column, wanted: tuple[str, ...]) -> ContractError:
         names = [found.name for found in self.fields]
-        near = difflib.get_close_matches(wanted[0].lower(), [name.lower() for name in names], n=1, cutoff=0.6)
-        guess = next((name for name in names if near and name.lower() == near[0]), None)
-        hint = (
-            f"Is it {guess!r} now? Then write {column.name} = {json.dumps(guess)}"
-            if guess
-            else (f"Map {column.name} to one of these")
-        )
+        by_lower = {name.lower(): name for name in names}
+        near = [
+            match
+            for sought in (*wanted, column.name)
+            for match in difflib.get_close_matches(sought.lower(), by_lower, n=1, cutoff=0.6)
+        ]
+        hint = f"Map {column.name} to one of these"
+        if near:
+            guess = by_lower[near[0]]
+            hint = f"Is it {guess!r} now? Then write {column.name} = {json.dumps(guess)}"
         return ContractError(
             f"{self.where} must have the column {' or '.join(map(repr, wanted))} (for {column.name}); "
             f"got {', '.join(map(repr, names))}. {hint} under columns, or list it under optional."

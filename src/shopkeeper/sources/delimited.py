@@ -54,6 +54,7 @@ class TextFile:
     start: int
     is_simple: bool
     first: int
+    records: int
     view: str = "from {scan}"
     scan: Scan = Scan("")
 
@@ -62,18 +63,31 @@ class TextFile:
         connection = engine.connect(scratch=scratch)
         delivered = 0
         try:
-            if self.is_simple:
-                try:
-                    for batch in self._fast(connection, scratch):
-                        delivered += batch.rows.num_rows + batch.rejects.num_rows
-                        yield batch
-                    return
-                except Refused:
-                    # A line is not as strict as it should be; what was delivered so far is good.
-                    pass
-            yield from self._careful(connection, scratch, delivered)
+            batches = self._strictly(connection, scratch) if self.is_simple else self._careful(connection, scratch, 0)
+            for batch in batches:
+                delivered += batch.rows.num_rows + batch.rejects.num_rows
+                yield batch
+            self._check(delivered)
         finally:
             connection.close()
+
+    def _strictly(self, connection: "duckdb.DuckDBPyConnection", scratch: Path) -> Iterator[Batch]:
+        delivered = 0
+        try:
+            for batch in self._fast(connection, scratch):
+                delivered += batch.rows.num_rows + batch.rejects.num_rows
+                yield batch
+        except Refused:
+            # A line is not as strict as it should be; what was delivered so far is good.
+            yield from self._careful(connection, scratch, delivered)
+
+    def _check(self, delivered: int) -> None:
+        # The engine has been seen to drop lines without a word, given the wrong options.
+        if delivered != self.records:
+            raise ContractError(
+                f"every record must become a row or a reject; got {delivered} of {self.records} from "
+                f"{self.conformity.where}. Nothing was loaded: save the file as plain UTF-8 CSV and report this."
+            )
 
     def _fast(self, connection: "duckdb.DuckDBPyConnection", scratch: Path) -> Iterator[Batch]:
         path = without_wildcards(self.path, scratch)
@@ -96,13 +110,19 @@ class TextFile:
             numbers = sifted.numbers
             batches = self.conformity.batches(
                 connection,
-                self._scan(clean, 0),
+                self._scan(clean, 0, "new_line = '\\n', "),
                 lambda before, count, numbers=numbers: numbers[before : before + count],  # type: ignore[misc]
             )
-            for batch in batches:
-                yield _from(batch, reached)
+            try:
+                for batch in batches:
+                    yield _from(batch, reached)
+            except Refused as refused:
+                raise ContractError(
+                    f"sifted text must be readable; got {str(refused).splitlines()[0]!r} in {self.conformity.where}. "
+                    f"Nothing was loaded: save the file as plain UTF-8 CSV and report this."
+                ) from refused
 
-    def _scan(self, path: Path, skip: int) -> Scan:
+    def _scan(self, path: Path, skip: int, options: str = "") -> Scan:
         names = [f"c{index}" for index in range(self.dialect.fields)]
         columns = ", ".join(f"{name}: 'VARCHAR'" for name in names)
         quote = "'\"'" if self.dialect.delimiter else "''"
@@ -111,7 +131,7 @@ class TextFile:
         table = (
             f"read_csv({literal(str(path))}, auto_detect = false, header = false, skip = {skip}, "
             f"columns = {{{columns}}}, delim = {delimiter}, quote = {quote}, escape = {quote}, "
-            f"strict_mode = true, nullstr = '', compression = 'none', max_line_size = {2 * LONGEST_RECORD})"
+            f"strict_mode = true, nullstr = '', compression = 'none', {options}max_line_size = {2 * LONGEST_RECORD})"
         )
         return Scan(
             f"({self.view.format(scan=table)})",
@@ -143,7 +163,7 @@ def read_delimited(
         notes += conformity.notes
         if not census.records:
             notes.append(f"{where} has a header and no rows")
-        file = TextFile(text, dialect, conformity, header.start, simple, first=2)
+        file = TextFile(text, dialect, conformity, header.start, simple, 2, census.records)
         yield Reading(file.batches(folder), census.records, notes)
 
 

@@ -48,7 +48,7 @@ def read_json_lines(
             "", broken="case when object is null then line end", broken_rule="a line must be a JSON object"
         )
         simple = census.is_plain and not census.has_blank_lines and not start
-        made = TextFile(text, dialect, conformity, start, simple, first=1, view=VIEW, scan=scan)
+        made = TextFile(text, dialect, conformity, start, simple, 1, census.records, VIEW, scan)
         yield Reading(made.batches(folder), census.records, notes + conformity.notes)
 
 
