@@ -87,7 +87,7 @@ class Serving:
             "(select count(distinct customer_id) from core.orders) as n_customers, "
             "(select count(*) from core.products where not is_service) as n_products, "
             "(select count(*) from core.order_lines where is_duplicate) as n_duplicate_lines, "
-            "0 as n_events"
+            "(select count(*) from core.events) as n_events"
         )
         months = self.query(
             "select month_start, net_sales, n_orders, growth_on_month, is_complete from metrics.monthly_sales "
