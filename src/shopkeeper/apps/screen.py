@@ -186,17 +186,27 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
         _print_months(summary["months"].rows)
         kinds = ", ".join(f"{row[0].replace('_', ' ')} {row[1]:,}" for row in summary["kinds"].rows)
         out.print(f"  order lines by kind: {kinds}")
-        out.print(f"  flagged, not removed: {summary['n_duplicate_lines']:,} equal lines, {summary['n_guest_orders']:,} guest orders")
+        out.print(
+            f"  flagged, not removed: {_count(summary['n_duplicate_lines'], 'equal line')}, "
+            f"{_count(summary['n_guest_orders'], 'guest order')}"
+        )
         if summary["n_events"]:
             out.print(f"  events: {summary['n_events']:,}")
     option = "" if project == "." else f" --project {project}"
     if n_rejects:
-        out.print(f"  [yellow]{n_rejects:,} rows wait in quarantine[/yellow], with reasons: shopkeeper quarantine explain{option}")
+        wait = "wait" if n_rejects > 1 else "waits"
+        out.print(f"  [yellow]{_count(n_rejects, 'row')} {wait} in quarantine[/yellow], with reasons: shopkeeper quarantine explain{option}")
     out.print("  the ledger balances to the last digit: " + f"shopkeeper ledger{option}")
     out.print("\n  [bold]Next[/bold]  " + _next_query(option, summary))
 
 
+def _count(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
 def _next_query(option: str, summary: dict[str, Any]) -> str:
+    if summary["n_order_lines"] and not summary["n_products"]:
+        return f'shopkeeper query "select store_id, city, net_sales from stores order by net_sales desc limit 10"{option}'
     if summary["n_order_lines"]:
         return f'shopkeeper query "select description, net_sales from products order by net_sales desc limit 10"{option}'
     return f'shopkeeper query "select event_type, count(*) from events group by 1"{option}'
