@@ -1,4 +1,6 @@
-"""What every simulated shop keeps to: the same bytes for a seed, the preset's columns, dirt where truth says."""
+"""What every simulated shop keeps to: the same bytes for a seed, the preset's columns, dirt where truth
+says.
+"""
 
 import hashlib
 from collections import Counter

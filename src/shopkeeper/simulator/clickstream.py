@@ -332,8 +332,9 @@ class Clickstream(Shop):
             ("remove_from_cart_per_cart", REMOVE_PER_CART),
             ("purchase_per_cart", (1 - REMOVE_PER_CART) * PURCHASE_PER_KEPT_CART),
         )
+        people = customers_table(self.people, self.start, "visits_per_day")
         return {
-            "customers": customers_table(self.people, self.start),
+            "customers": people.drop_columns(["segment", "spend_level"]),
             "products": products_table(self.goods),
             "prices": prices_table(self.goods, self.prices, self.start),
             "promotions": promotions_table(self.goods, self.prices, self.start),

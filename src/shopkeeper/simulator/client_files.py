@@ -293,7 +293,7 @@ class ClientFiles(Shop):
     def world(self) -> dict[str, pa.Table]:
         """Return the truth about customers, the labels and what they follow, campaigns and days."""
         chance, label, noise, constant = self.labels
-        people = customers_table(self.people, self.start)
+        people = customers_table(self.people, self.start).drop_columns(["segment"])
         return {
             "customers": people.append_column("label_probability", pa.array(chance)),
             "labels": pa.table(

@@ -167,16 +167,20 @@ class StoreChain(Shop):
         return Assortment(store, product, weight / weight.sum())
 
     @cached_property
+    def response(self) -> np.ndarray:
+        """Demand of each product on each day relative to base price and average season."""
+        return demand_factors(self.goods, self.prices, self.start)
+
+    @cached_property
     def traded(self) -> tuple[Shelves, Transactions]:
         """The shelves after the period, with all their movements, and what was sold from them."""
         carried = self.assortment
         wanted = self.customers * TRANSACTIONS_PER_CUSTOMER_DAY
         stock = shelves(carried.weight * wanted / (1 - UNITS_GO_ON))
-        response = demand_factors(self.goods, self.prices, self.start)
         parts = []
         for day, factor in enumerate(self.factors):
             rng = stream(self.seed, "trade", day)
-            weight = carried.weight * response[carried.product, day]
+            weight = carried.weight * self.response[carried.product, day]
             count = int(rng.poisson(wanted * factor * weight.sum()))
             shelf, units = weighted(weight, count, rng), rng.geometric(1 - UNITS_GO_ON, count)
             second = np.sort(seconds_of_day(np.array(RHYTHM.hours), count, rng))
