@@ -7,7 +7,7 @@ memory and can be rendered without the files before it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from shopkeeper.simulator.prices import (
     promotions_table,
 )
 from shopkeeper.simulator.rendering import Block
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 
@@ -141,11 +141,7 @@ class Clickstream(Shop):
     """Events in the layout of REES46: one CSV a month, in the order of time, in UTC."""
 
     preset = "rees46_events"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def people(self) -> Customers:
@@ -249,7 +245,7 @@ class Clickstream(Shop):
                 f"{month}.csv",
                 HEADER,
                 v.EVENTS,
-                lambda days=days: self._blocks(days),  # type: ignore[misc]
+                partial(self._blocks, days),
                 RECIPES,
                 is_cut=days[-1] == self.days - 1,
             )

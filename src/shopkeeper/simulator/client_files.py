@@ -17,7 +17,7 @@ from shopkeeper.simulator.customers import Customers, Habits, comers, customers_
 from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
 from shopkeeper.simulator.label_model import LETTERS, Attributes
 from shopkeeper.simulator.rendering import Block, block_of
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 
@@ -78,11 +78,7 @@ class ClientFiles(Shop):
     """Customers with attributes and a label, and their purchases in a few stores."""
 
     preset = "client_and_sales"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def people(self) -> Customers:

@@ -240,13 +240,15 @@ def unreadable(
     text = header.index(wording)
 
     def quote(fields: Fields, _: int) -> bytes:
-        fields[text] = '"' + fields[text].strip('"')
+        # Of two quotes before a delimiter the second would close the first: the field must not be empty.
+        fields[text] = '"' + (fields[text].strip('"') or "open")
         return ",".join(fields).encode()
 
     def bytes_of(fields: Fields, _: int) -> bytes:
         fields[text] = fields[text].strip('"').replace(",", "")
-        before, after = ",".join(fields[:text]), ",".join(fields[text:])
-        return before.encode() + (b"," if text else b"") + b"\xff" + after.encode()
+        before, after = (",".join(part).encode() for part in (fields[:text], fields[text:]))
+        # The whole character before the lone byte lets a reader that guesses know the file for UTF-8.
+        return before + (b"," if text else b"") + "é".encode() + b"\xff" + after
 
     def date_of(fields: Fields, _: int) -> bytes:
         at = header.index(moment)

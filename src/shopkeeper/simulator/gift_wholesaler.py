@@ -28,7 +28,7 @@ from shopkeeper.simulator.faults import (
 )
 from shopkeeper.simulator.prices import Prices, demand_factors, price_history, prices_table, promotions_table
 from shopkeeper.simulator.rendering import Block
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 
@@ -210,11 +210,7 @@ class GiftWholesaler(Shop):
     """Invoices in the layout of UCI Online Retail: one CSV, closed on Saturdays and holidays."""
 
     preset = "uci_online_retail"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def people(self) -> Customers:

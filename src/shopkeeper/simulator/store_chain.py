@@ -19,7 +19,7 @@ from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
 from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
 from shopkeeper.simulator.prices import Prices, demand_factors, price_history, prices_table, promotions_table
 from shopkeeper.simulator.rendering import Block, block_of
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.stock import REASONS, Shelves, shelves
 from shopkeeper.simulator.totals import Totals, minor_units
@@ -127,11 +127,7 @@ class StoreChain(Shop):
     """Products, stores, transactions and inventory history of a chain in 35 US cities."""
 
     preset = "us_retail"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def goods(self) -> Catalogue:
