@@ -224,7 +224,7 @@ def test_sums_of_events_add_up(read_all):
 
 
 @settings(
-    max_examples=24,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -91,8 +91,8 @@ RECIPES = (
     Recipe("missing_event_type", REJECT, broken(HEADER, {"event_type": ""}), 30, column="event_type"),
     Recipe("missing_event_time", REJECT, broken(HEADER, {"event_time": ""}), 30, column="event_time"),
 )
-LATE = (Recipe("zero_price", FLAG, changed(HEADER, {"price": "0.00"}), 1, "zero_price"),)
-"""What a resent file holds besides what it repeats."""
+LATE = (Recipe("negative_price", FLAG, changed(HEADER, {"price": "-0.01"}), 1, "negative_price"),)
+"""What a resent file holds besides what it repeats; unlike any line of the file before it."""
 
 
 @dataclass(frozen=True)
