@@ -403,7 +403,7 @@ def test_sales_and_losses_are_the_demand(chain):
 
 
 def test_a_shelf_sells_what_it_has():
-    """Wishes are met in order as long as they fit; the rest are lost, and stock comes back after the order."""
+    """Wishes are met in order as long as they fit; the rest are lost, and stock comes back once ordered."""
     stock = Shelves(np.array([5, 1]), np.array([1, 0]), np.array([6, 3]))
     shelf, units = np.array([0, 1, 0, 0, 1]), np.array([2, 1, 3, 1, 1])
     met = stock.sell(0, shelf, units, np.arange(5))

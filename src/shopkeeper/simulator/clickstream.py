@@ -18,7 +18,7 @@ from shopkeeper.simulator.campaigns import Campaign, boost, campaigns, campaigns
 from shopkeeper.simulator.catalogue import Catalogue, Category, catalogue, products_table
 from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
 from shopkeeper.simulator.customers import Customers, Habits, comers, customers_table, population
-from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
+from shopkeeper.simulator.faults import FLAG, REJECT, Recipe, broken, changed, unreadable
 from shopkeeper.simulator.prices import (
     Prices,
     demand_factors,
@@ -29,6 +29,7 @@ from shopkeeper.simulator.prices import (
 )
 from shopkeeper.simulator.rendering import Block
 from shopkeeper.simulator.seasons import Rhythm, calendar_table
+from shopkeeper.simulator.sheets import Fault, Sheet
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 

@@ -14,10 +14,11 @@ from shopkeeper.simulator import label_model, rendering
 from shopkeeper.simulator.campaigns import Campaign, boost, campaigns, campaigns_table, exposures_table
 from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
 from shopkeeper.simulator.customers import Customers, Habits, comers, customers_table, population
-from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
+from shopkeeper.simulator.faults import FLAG, REJECT, Recipe, broken, changed, unreadable
 from shopkeeper.simulator.label_model import LETTERS, Attributes
 from shopkeeper.simulator.rendering import Block, block_of
 from shopkeeper.simulator.seasons import Rhythm, calendar_table
+from shopkeeper.simulator.sheets import Fault, Sheet
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 

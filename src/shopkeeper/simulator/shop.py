@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from shopkeeper.simulator.faults import FLAG, MERGE, REJECT, RESENT, Fault, Sheet, faults_table, found, render
+from shopkeeper.simulator.faults import FLAG, MERGE, REJECT, RESENT
 from shopkeeper.simulator.rendering import RenderedFile
 from shopkeeper.simulator.seasons import Rhythm, day_factors
+from shopkeeper.simulator.sheets import Fault, Sheet, faults_table, found, render
 from shopkeeper.simulator.totals import Totals
 
 

@@ -16,10 +16,11 @@ from shopkeeper import vocabulary as v
 from shopkeeper.simulator import rendering
 from shopkeeper.simulator.catalogue import Catalogue, Category, catalogue, products_table
 from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
-from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
+from shopkeeper.simulator.faults import FLAG, REJECT, Recipe, broken, changed, unreadable
 from shopkeeper.simulator.prices import Prices, demand_factors, price_history, prices_table, promotions_table
 from shopkeeper.simulator.rendering import Block, block_of
 from shopkeeper.simulator.seasons import Rhythm, calendar_table
+from shopkeeper.simulator.sheets import Fault, Sheet
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.stock import REASONS, Shelves, shelves
 from shopkeeper.simulator.totals import Totals, minor_units
