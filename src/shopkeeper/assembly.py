@@ -9,7 +9,7 @@ from shopkeeper.lake import Lake
 from shopkeeper.published import Published
 from shopkeeper.serving import Serving
 from shopkeeper.settings import Settings, load
-from shopkeeper.sources.files import FileSource
+from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
 from shopkeeper.warehouse import Warehouse
 
@@ -59,12 +59,18 @@ class Shopkeeper:
         if isinstance(path, str) and "://" not in path:
             # A path in shopkeeper.toml is relative to the project, wherever the command is called from.
             options["path"] = str(self.settings.project / path)
-        return FileSource(
+        prefix = f"{name}."
+        secrets = {
+            key.removeprefix(prefix): value for key, value in self.settings.secrets.items() if key.startswith(prefix)
+        }
+        return open_source(
             name,
-            options["path"],
+            configured.kind,
+            options,
             dict(configured.mappings),
             timezone=self.settings.shop.timezone,
             scratch=self.settings.scratch,
+            secrets=secrets,
         )
 
 

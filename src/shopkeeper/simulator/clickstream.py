@@ -7,7 +7,7 @@ memory and can be rendered without the files before it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from shopkeeper.simulator.campaigns import Campaign, boost, campaigns, campaigns
 from shopkeeper.simulator.catalogue import Catalogue, Category, catalogue, products_table
 from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
 from shopkeeper.simulator.customers import Customers, Habits, comers, customers_table, population
-from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
+from shopkeeper.simulator.faults import FLAG, REJECT, Recipe, broken, changed, unreadable
 from shopkeeper.simulator.prices import (
     Prices,
     demand_factors,
@@ -28,7 +28,8 @@ from shopkeeper.simulator.prices import (
     promotions_table,
 )
 from shopkeeper.simulator.rendering import Block
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
+from shopkeeper.simulator.sheets import Fault, Sheet
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 
@@ -91,8 +92,8 @@ RECIPES = (
     Recipe("missing_event_type", REJECT, broken(HEADER, {"event_type": ""}), 30, column="event_type"),
     Recipe("missing_event_time", REJECT, broken(HEADER, {"event_time": ""}), 30, column="event_time"),
 )
-LATE = (Recipe("zero_price", FLAG, changed(HEADER, {"price": "0.00"}), 1, "zero_price"),)
-"""What a resent file holds besides what it repeats."""
+LATE = (Recipe("negative_price", FLAG, changed(HEADER, {"price": "-0.01"}), 1, "negative_price"),)
+"""What a resent file holds besides what it repeats; unlike any line of the file before it."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,7 @@ class Clickstream(Shop):
     """Events in the layout of REES46: one CSV a month, in the order of time, in UTC."""
 
     preset = "rees46_events"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def people(self) -> Customers:
@@ -249,7 +246,7 @@ class Clickstream(Shop):
                 f"{month}.csv",
                 HEADER,
                 v.EVENTS,
-                lambda days=days: self._blocks(days),  # type: ignore[misc]
+                partial(self._blocks, days),
                 RECIPES,
                 is_cut=days[-1] == self.days - 1,
             )
@@ -332,8 +329,9 @@ class Clickstream(Shop):
             ("remove_from_cart_per_cart", REMOVE_PER_CART),
             ("purchase_per_cart", (1 - REMOVE_PER_CART) * PURCHASE_PER_KEPT_CART),
         )
+        people = customers_table(self.people, self.start, "visits_per_day")
         return {
-            "customers": customers_table(self.people, self.start),
+            "customers": people.drop_columns(["segment", "spend_level"]),
             "products": products_table(self.goods),
             "prices": prices_table(self.goods, self.prices, self.start),
             "promotions": promotions_table(self.goods, self.prices, self.start),

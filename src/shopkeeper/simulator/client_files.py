@@ -14,10 +14,11 @@ from shopkeeper.simulator import label_model, rendering
 from shopkeeper.simulator.campaigns import Campaign, boost, campaigns, campaigns_table, exposures_table
 from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
 from shopkeeper.simulator.customers import Customers, Habits, comers, customers_table, population
-from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
+from shopkeeper.simulator.faults import FLAG, REJECT, Recipe, broken, changed, unreadable
 from shopkeeper.simulator.label_model import LETTERS, Attributes
 from shopkeeper.simulator.rendering import Block, block_of
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
+from shopkeeper.simulator.sheets import Fault, Sheet
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.totals import Totals, minor_units
 
@@ -78,11 +79,7 @@ class ClientFiles(Shop):
     """Customers with attributes and a label, and their purchases in a few stores."""
 
     preset = "client_and_sales"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def people(self) -> Customers:
@@ -293,7 +290,7 @@ class ClientFiles(Shop):
     def world(self) -> dict[str, pa.Table]:
         """Return the truth about customers, the labels and what they follow, campaigns and days."""
         chance, label, noise, constant = self.labels
-        people = customers_table(self.people, self.start)
+        people = customers_table(self.people, self.start).drop_columns(["segment"])
         return {
             "customers": people.append_column("label_probability", pa.array(chance)),
             "labels": pa.table(

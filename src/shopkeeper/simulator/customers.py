@@ -116,8 +116,11 @@ def comers(
     return np.concatenate((new, weighted(rates, count, rng))) if count else new
 
 
-def customers_table(customers: Customers, start: date) -> pa.Table:
-    """Return the truth about customers, one row each; dates are the shop's days."""
+def customers_table(customers: Customers, start: date, rate_name: str = "orders_per_day") -> pa.Table:
+    """Return the truth about customers, one row each; dates are the shop's days.
+
+    ``rate_name`` says what a rate counts.
+    """
 
     def dates(days: np.ndarray) -> pa.Array:
         origin = (start - date(1970, 1, 1)) // timedelta(1)
@@ -129,7 +132,7 @@ def customers_table(customers: Customers, start: date) -> pa.Table:
             "segment": np.where(customers.is_wholesale, "wholesale", "retail"),
             "arrived_on": dates(customers.arrived),
             "died_on": dates(customers.last_day),
-            "purchases_per_day": customers.rate,
+            rate_name: customers.rate,
             "death_hazard_per_day": customers.hazard,
             "spend_level": customers.spend_level,
         }

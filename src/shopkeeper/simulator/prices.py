@@ -33,7 +33,7 @@ class Prices:
 def price_history(goods: Catalogue, days: int, steady: np.ndarray, rng: np.random.Generator) -> Prices:
     """Return prices that change about thrice a year and promotions of 5 to 14 days about twice a year.
 
-    Products in ``steady`` keep their base price. Each product starts at its base price.
+    Products in ``steady`` keep their base price.
     """
     count = len(goods)
     movable = np.setdiff1d(np.arange(count), steady)

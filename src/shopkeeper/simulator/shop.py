@@ -3,11 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import date
+from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
-from shopkeeper.simulator.faults import FLAG, MERGE, REJECT, RESENT, Fault, Sheet, faults_table, found, render
+from shopkeeper.simulator.faults import FLAG, MERGE, REJECT, RESENT
 from shopkeeper.simulator.rendering import RenderedFile
+from shopkeeper.simulator.seasons import Rhythm, day_factors
+from shopkeeper.simulator.sheets import Fault, Sheet, faults_table, found, render
 from shopkeeper.simulator.totals import Totals
 
 
@@ -19,12 +23,18 @@ class Shop(ABC):
     """
 
     preset: str
+    rhythm: Rhythm
 
     def __init__(self, *, customers: int, days: int, seed: int, start: date) -> None:
         self.customers = customers
         self.days = days
         self.seed = seed
         self.start = start
+
+    @cached_property
+    def factors(self) -> np.ndarray:
+        """How busy each day is, relative to an average day; zero where closed."""
+        return day_factors(self.rhythm, self.start, self.days)
 
     @abstractmethod
     def sheets(self) -> list[Sheet]:

@@ -16,10 +16,11 @@ from shopkeeper import vocabulary as v
 from shopkeeper.simulator import rendering
 from shopkeeper.simulator.catalogue import Catalogue, Category, catalogue, products_table
 from shopkeeper.simulator.chance import seconds_of_day, stream, weighted
-from shopkeeper.simulator.faults import FLAG, REJECT, Fault, Recipe, Sheet, broken, changed, unreadable
+from shopkeeper.simulator.faults import FLAG, REJECT, Recipe, broken, changed, unreadable
 from shopkeeper.simulator.prices import Prices, demand_factors, price_history, prices_table, promotions_table
 from shopkeeper.simulator.rendering import Block, block_of
-from shopkeeper.simulator.seasons import Rhythm, calendar_table, day_factors
+from shopkeeper.simulator.seasons import Rhythm, calendar_table
+from shopkeeper.simulator.sheets import Fault, Sheet
 from shopkeeper.simulator.shop import Shop
 from shopkeeper.simulator.stock import REASONS, Shelves, shelves
 from shopkeeper.simulator.totals import Totals, minor_units
@@ -127,11 +128,7 @@ class StoreChain(Shop):
     """Products, stores, transactions and inventory history of a chain in 35 US cities."""
 
     preset = "us_retail"
-
-    @cached_property
-    def factors(self) -> np.ndarray:
-        """How busy each day is."""
-        return day_factors(RHYTHM, self.start, self.days)
+    rhythm = RHYTHM
 
     @cached_property
     def goods(self) -> Catalogue:
@@ -167,16 +164,20 @@ class StoreChain(Shop):
         return Assortment(store, product, weight / weight.sum())
 
     @cached_property
+    def response(self) -> np.ndarray:
+        """Demand of each product on each day relative to base price and average season."""
+        return demand_factors(self.goods, self.prices, self.start)
+
+    @cached_property
     def traded(self) -> tuple[Shelves, Transactions]:
         """The shelves after the period, with all their movements, and what was sold from them."""
         carried = self.assortment
         wanted = self.customers * TRANSACTIONS_PER_CUSTOMER_DAY
         stock = shelves(carried.weight * wanted / (1 - UNITS_GO_ON))
-        response = demand_factors(self.goods, self.prices, self.start)
         parts = []
         for day, factor in enumerate(self.factors):
             rng = stream(self.seed, "trade", day)
-            weight = carried.weight * response[carried.product, day]
+            weight = carried.weight * self.response[carried.product, day]
             count = int(rng.poisson(wanted * factor * weight.sum()))
             shelf, units = weighted(weight, count, rng), rng.geometric(1 - UNITS_GO_ON, count)
             second = np.sort(seconds_of_day(np.array(RHYTHM.hours), count, rng))

@@ -73,10 +73,14 @@ class FileSource:
     def read(self, item: Item) -> AbstractContextManager[Reading]:
         """Open a file. Raises ContractError if its shape does not fit, OutsideError if it cannot be had."""
         path, *names = json.loads(item.locator)
-        return self._reading(item, Path(path), tuple(names))
+        return self.open_local(item, Path(path), tuple(names))
 
     @contextmanager
-    def _reading(self, item: Item, path: Path, names: tuple[str, ...]) -> Iterator[Reading]:
+    def open_local(self, item: Item, path: Path, names: tuple[str, ...]) -> Iterator[Reading]:
+        """Open the file at ``path``, or the member of it that ``names`` lead to, as ``item``.
+
+        Raises ContractError if its shape does not fit, OutsideError or StorageError if it cannot be had.
+        """
         with scratch_folder(self.scratch) as folder:
             with read_trouble(item.name):
                 path.open("rb").close()
@@ -111,8 +115,8 @@ class FileSource:
         try:
             with read_trouble(name):
                 if path.suffix.lower() == ".zip":
-                    yield from self._members_of(path, name)
-                elif table := self._table(name):
+                    yield from self.members_of(path, name)
+                elif table := self.table_of(name):
                     with path.open("rb") as file:
                         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
                     locator = json.dumps([str(path)])
@@ -123,15 +127,17 @@ class FileSource:
                 raise
             self.skipped.append(f"{name}: {error}")
 
-    def _members_of(self, path: Path, name: str) -> Iterator[Item]:
+    def members_of(self, path: Path, name: str) -> Iterator[Item]:
+        """Yield the files of a zip archive that belong to a table. Raises ContractError if it is damaged."""
         with scratch_folder(self.scratch) as folder:
             for member in members(path, name, folder, self.limits):
                 inner = "/".join((name, *member.names))
-                if table := self._table(inner):
+                if table := self.table_of(inner):
                     locator = json.dumps([str(path), *member.names])
                     yield Item(inner, table, self.mappings[table], member.fingerprint, member.size, locator)
 
-    def _table(self, name: str) -> str | None:
+    def table_of(self, name: str) -> str | None:
+        """Return the table a file of this name belongs to; None, and a word in ``skipped``, if to none."""
         if file_type(name) is None:
             self.skipped.append(f"{name}: its type is not among {', '.join((*TYPES, '.gz', '.zip'))}")
             return None
