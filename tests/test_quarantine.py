@@ -3,9 +3,14 @@
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import openpyxl
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from shopkeeper import quarantine, workflow
 from shopkeeper import vocabulary as v
@@ -289,3 +294,26 @@ def test_text_that_looks_like_sql_stays_text(shop, tmp_path):
     assert (rows[0]["order"], rows[0]["qty"]) == (hostile, hostile)
     write(file, [{**rows[0], "qty": "1"}])
     assert (shop.replay(file).n_closed, shop.orders()) == (1, [hostile])
+
+
+@pytest.mark.parametrize("kind", ["workbook", "parquet"])
+def test_a_moment_that_was_no_text_is_read_again(shop, tmp_path, kind):
+    """A row rejected for another reason keeps its moment, though no declared format tells how it is shown."""
+    at = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    (shop.folder / "in").mkdir()
+    names = HEAD.strip().split(",")
+    if kind == "workbook":
+        book = openpyxl.Workbook()
+        for row in (names, ["o1", "s1", "x", 2.5, at.replace(tzinfo=None)]):
+            book.active.append(row)
+        book.save(shop.folder / "in" / "a.xlsx")
+    else:
+        row = dict(zip(names, ["o1", "s1", "x", 2.5, at], strict=True))
+        parquet.write_table(pa.Table.from_pylist([row]), shop.folder / "in" / "a.parquet")
+    shop.ingest(HEAD)
+    file = tmp_path / "rejects.csv"
+    quarantine.export(shop.lake, file)
+    write(file, [{**row, "qty": "1"} for row in read(file)])
+    assert shop.replay(file) == quarantine.Replay(n_closed=1)
+    (row,) = shop.lake.read(v.ORDER_LINES).to_pylist()
+    assert (row["ordered_at"], row["unit_price"]) == (at, Decimal("2.5"))

@@ -4,7 +4,7 @@ import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from shopkeeper.mappings import Mapping
 from shopkeeper.settings import Settings
 from shopkeeper.sources.casting import Field
 from shopkeeper.sources.conformity import Conformity, Scan, consecutive
+from shopkeeper.sources.files import file_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,9 @@ FACTS = {
 
 The prefix keeps them apart from the source's columns, which may well be named 'value' or 'source'.
 """
+
+RENDERED_MOMENTS = tuple(f"%Y-%m-%d %H:%M:%S{more}" for more in ("", ".%f", "%z", ".%f%z"))
+"""How the raw text of a reject shows a moment that its source held as such, not as text."""
 
 
 @dataclass
@@ -137,6 +141,8 @@ def _replay_load(
         return
     table = pa.table({name: pa.array([cells.get(name) or None for _, cells in pairs], pa.string()) for name in columns})
     fields = [Field(name, quote(name), "VARCHAR") for name in columns]
+    if file_type(item) not in {"delimited", "json lines"}:
+        mapping = replace(mapping, datetime_formats=(*mapping.datetime_formats, *RENDERED_MOMENTS))
     conformity = Conformity(fields, mapping, settings.shop.timezone, item)
     good: list[pa.RecordBatch] = []
     bad: Counter[str] = Counter()

@@ -2,10 +2,12 @@
 
 import gzip
 import io
+import json
+import os
+import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import openpyxl
 import pytest
@@ -57,12 +59,12 @@ class Got:
 def take(tmp_path) -> Callable[..., Got]:
     """Put files into a project's folder, ingest them, check that each load balances, and tell what came of it."""
 
-    def make(files: bytes | dict[str, bytes], more: str = "") -> Got:
+    def make(files: bytes | dict[str, bytes], more: str = "", *, sku: str = "sku") -> Got:
         for name, content in ({"a.csv": files} if isinstance(files, bytes) else files).items():
             path = tmp_path / "in" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        (tmp_path / FILE).write_text(TOML.replace("MORE", more), "utf-8")
+        (tmp_path / FILE).write_text(TOML.replace("MORE", more).replace('"sku"', json.dumps(sku)), "utf-8")
         parts = assemble(tmp_path)
         done = workflow.ingest(parts.lake, parts.sources)
         for load in done.loads:
@@ -335,26 +337,19 @@ def test_a_file_that_is_a_folder(take, tmp_path):
 
 
 def test_sql_stays_text(take):
-    """In a value, in the name of a column, and in that of a file."""
-    column = HOSTILE.replace("'", "''") + '"'
-    mapping = f"optional = []\nfiles = '*'"
-    header = HEAD[:-1] + b',"' + column.replace('"', '""').encode() + b'"\n'
-    got = take({f"{HOSTILE.replace('/', '')}.csv": header + good("o1", HOSTILE)[:-1] + b",x\n"}, mapping)
-    assert (got.products, got.failures) == ([HOSTILE], {})
-
-
-def test_sql_in_a_mapped_column(tmp_path, take):
-    """A source's column of any name may be mapped."""
-    got = take((HEAD.replace(b"sku", HOSTILE.encode()) + ONE), f'optional = ["sku", "{HOSTILE}"]')
-    assert (got.orders, got.products) == (["o1"], [None])
+    """In a value, in the name of a column that is mapped, of one that is not, and of a file."""
+    header = HEAD.replace(b"sku", HOSTILE.encode())[:-1] + b',"x\'); select ""1"""\n'
+    got = take({f"{HOSTILE}.csv": header + good("o1", HOSTILE)[:-1] + b",x\n"}, sku=HOSTILE)
+    assert (got.orders, got.products, got.failures) == (["o1"], [HOSTILE], {})
+    assert "select" in got.messages
 
 
 def test_credentials_never_show(tmp_path, capsys):
     """A server that refuses: neither the url's password nor the token of secrets.toml is told."""
     (tmp_path / FILE).write_text(
-        TOML.replace('path = "in"', 'path = "https://user:hunter2@127.0.0.1:9/a.csv?token=hunter3"').replace(
-            "MORE", ""
-        )
+        TOML.replace(
+            'path = "in"', 'attempts = 1\npath = "https://user:hunter2@127.0.0.1:9/a.csv?token=hunter3"'
+        ).replace("MORE", "")
     )
     (tmp_path / "secrets.toml").write_text('[shop]\npassword = "hunter4"\ntoken = "hunter5"\n')
     parts = assemble(tmp_path)
@@ -364,6 +359,38 @@ def test_credentials_never_show(tmp_path, capsys):
 
 
 # ----------------------------------------------------- the world outside
+
+
+def test_a_file_one_may_not_read(take, tmp_path):
+    """It is told, and the others are loaded."""
+    take({"a.csv": HEAD + ONE})
+    (tmp_path / "in" / "a.csv").chmod(0)
+    if os.access(tmp_path / "in" / "a.csv", os.R_OK):
+        pytest.skip("this user may read everything")
+    (tmp_path / "in" / "b.csv").write_bytes(HEAD + TWO)
+    parts = assemble(tmp_path)
+    done = workflow.ingest(parts.lake, parts.sources)
+    assert [load.item for load in done.loads] == ["b.csv"]
+    assert "a.csv must be readable" in str(done.failures) + str(done.skipped)
+
+
+def test_a_full_disk(take, tmp_path):
+    """The file that does not fit fails with that reason, nothing of it is loaded, and with room it is."""
+    disk = tmp_path / "data"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("this user may not mount a disk; the lake's tests limit the size of a file instead")
+    try:
+        big = HEAD + b"".join(good(f"o{place}", os.urandom(200).hex()) for place in range(4000))
+        got = take({"a.csv": HEAD + ONE, "big.csv": big})
+        assert (got.orders, list(got.failures)) == (["o1"], ["big.csv"])
+        assert "it is full" in got.messages or "free space" in got.messages
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert len(take({"big.csv": big}).orders) == 4001
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_a_lake_of_a_newer_version(take, tmp_path):
