@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shopkeeper import vocabulary as v
 from shopkeeper.contracts import CONTRACTS, Contract, Kind, contract
@@ -175,6 +175,8 @@ class Lake:
             **{entity: entity_schema(of) for entity, of in CONTRACTS.items()},
             **_ledger_schemas(),
         }
+        self._opened: dict[str, DeltaTable] = {}
+        self._loads: tuple[int, list[Load]] = (-1, [])
         self._create()
 
     # ------------------------------------------------------------------ tables
@@ -209,9 +211,16 @@ class Lake:
             )
 
     def _table(self, name: str, version: int | None = None) -> "DeltaTable":
+        """Return a table as of a version, or as it is now; opened once, then only brought up to date."""
         from deltalake import DeltaTable
 
-        return DeltaTable(self.root / name, version=version)
+        if version is not None:
+            return DeltaTable(self.root / name, version=version)
+        if name in self._opened:
+            self._opened[name].update_incremental()
+        else:
+            self._opened[name] = DeltaTable(self.root / name)
+        return self._opened[name]
 
     def snapshot(self) -> dict[str, int]:
         """Return each table's newest version; equal snapshots mean equal contents."""
@@ -255,6 +264,12 @@ class Lake:
         committed = self._table(v.LOADS).to_pyarrow_table(columns=[v.LOAD_ID])[v.LOAD_ID]
         return rows.filter(pc.is_in(rows[v.LOAD_ID], value_set=committed.combine_chunks()))
 
+    def write_csv(self, table: str, version: int, target: BinaryIO) -> None:
+        """Write a table as of a version as CSV. Raises UsageError for an unknown table or version."""
+        from pyarrow import csv
+
+        csv.write_csv(self.read(table, version), target)
+
     def _known(self, table: str) -> None:
         if table not in self._schemas:
             raise UsageError(f"table must be one of {', '.join(self._schemas)}; got {table!r}. Choose one.")
@@ -264,8 +279,19 @@ class Lake:
     def loads(self) -> list[Load]:
         """Return every load, oldest first."""
         with _door("reading loads"):
-            rows = self._table(v.LOADS).to_pyarrow_table().to_pylist()
-        return [Load(**row) for row in sorted(rows, key=lambda row: (row["finished_at"], row["load_id"]))]
+            table = self._table(v.LOADS)
+            version, loads = self._loads
+            if table.version() != version:
+                rows = table.to_pyarrow_table().to_pylist()
+                loads = [Load(**row) for row in sorted(rows, key=lambda row: (row["finished_at"], row["load_id"]))]
+                self._loads = (table.version(), loads)
+        return list(loads)
+
+    def _note(self, load: Load) -> None:
+        """Remember a load just committed, if nobody else committed one meanwhile, so that it need not be read back."""
+        version, loads = self._loads
+        if self._table(v.LOADS).version() == version + 1:
+            self._loads = (version + 1, [*loads, load])
 
     def load(self, incoming: Incoming) -> Load:
         """Take one item whole: all of it becomes visible in one commit, or nothing does.
@@ -410,8 +436,7 @@ class _Loading:
         unseen = self._unseen(mine)
         if unseen.num_rows < self.n_good:
             self._append(self.incoming.entity, self._with_lineage(unseen))
-            table.update_incremental()
-            table.delete(f"{v.LOAD_ID} = {literal(first)}")
+            self.lake._table(self.incoming.entity).delete(f"{v.LOAD_ID} = {literal(first)}")  # noqa: SLF001
             return int(unseen.num_rows)
         self.load_id = first
         return self.n_good
@@ -492,7 +517,7 @@ class _Loading:
         from deltalake import CommitProperties, write_deltalake
 
         write_deltalake(
-            self.lake.root / table,
+            self.lake._table(table),  # noqa: SLF001
             data,
             mode="append",
             commit_properties=CommitProperties(custom_metadata={v.LOAD_ID: self.load_id}),
@@ -533,7 +558,9 @@ class _Loading:
             finished_at=datetime.now(UTC),
         )
         schema = self.lake._schemas[v.LOADS]  # noqa: SLF001
+        self.lake.loads()
         self._append(v.LOADS, pa.Table.from_pylist([asdict(load)], schema=schema))
+        self.lake._note(load)  # noqa: SLF001
         return load
 
 

@@ -84,13 +84,13 @@ class Serving:
         )
         counts = self._one(
             "select (select count(*) from core.order_lines) as n_order_lines, "
-            "(select count(*) from core.customers where n_orders > 0) as n_customers, "
+            "(select count(distinct customer_id) from core.orders) as n_customers, "
             "(select count(*) from core.products where not is_service) as n_products, "
             "(select count(*) from core.order_lines where is_duplicate) as n_duplicate_lines, "
             "(select count(*) from core.events) as n_events"
         )
         months = self.query(
-            "select month_start, net_sales, n_orders, growth_on_month from metrics.monthly_sales "
+            "select month_start, net_sales, n_orders, growth_on_month, is_complete from metrics.monthly_sales "
             "where dimension = 'all' order by month_start"
         )
         kinds = self.query(

@@ -178,7 +178,7 @@ def load(project: Path, profile: str = "dev", environment: MappingType[str, str]
     sections = {name: _section(cls, merged.get(name, {}), name) for name, cls in _SECTIONS.items()}
     _check(sections)
     return Settings(
-        project=project,
+        project=project.resolve(),
         profile=profile,
         sources=_sources(merged.get("sources", {})),
         line_kinds=_line_kinds(merged.get("line_kinds", {})),
@@ -328,3 +328,90 @@ def _secrets(path: Path, variables: MappingType[str, str]) -> dict[str, str]:
         if name.startswith(prefix):
             found[name.removeprefix(prefix).lower().replace("__", ".")] = value
     return found
+
+
+def describe_presets() -> dict[str, str]:
+    """Return each preset's name and what it reads."""
+    return {name: str(presets.load(name)["description"]) for name in presets.names()}
+
+
+_TEMPLATE = """\
+# A Shopkeeper project. Every setting is optional but the source; docs/settings.md lists them all.
+# Secrets (passwords, tokens) go to secrets.toml beside this file, or to SHOPKEEPER__SECRETS__SOURCE__KEY.
+
+[shop]
+name = {name}
+{shop}
+[sources.{source}]
+kind = "files"                # files, postgres, rest, dataset_api
+{where}
+{mapping}
+# [publishing]
+# keep = 5                    # versions kept for rollback
+
+# [outliers]                  # lines beyond are flagged is_outlier, never removed
+# quantity_fence = 1.5        # interquartile ranges beyond the quartiles
+# price_z = 3.0               # standard deviations from the mean price
+
+# [sales]
+# exclude_duplicates = false  # true: equal lines of one order count once
+
+# [profiles.prod.shop]        # what differs under --profile prod
+# name = "My shop, for real"
+"""
+
+_OWN_MAPPING = """
+[sources.{source}.tables.order_lines]
+entity = "order_lines"
+datetime_formats = ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y"]
+# decimal_mark = ","          # for 1.234,56
+# thousands_mark = "."
+# currency_symbols = "£"      # for £3.50
+
+[sources.{source}.tables.order_lines.columns]   # ours = "yours"
+order_id = "order"
+ordered_at = "date"
+quantity = "quantity"
+unit_price = "price"
+# product_id = "sku"
+# description = "product name"
+# customer_id = "customer"
+# country = "country"
+"""
+
+
+def write_project(folder: Path, *, preset: str | None = None, path: str | None = None) -> Path:
+    """Write a commented shopkeeper.toml into a folder and return its path.
+
+    ``path`` is kept absolute if it is a local path, so that the project may be run from anywhere.
+    Raises UsageError if there is one already (nothing is overwritten) or the preset is unknown.
+    """
+    target = folder / FILE
+    if target.exists():
+        raise UsageError(f"init must not overwrite a project; {target} exists. Edit it, or name another folder.")
+    known = presets.load(preset) if preset else {}
+    source = (preset or "orders").replace("-", "_")
+    shop = Shop(name=folder.resolve().name, **known.get("shop", {}))
+    lines = f'timezone = "{shop.timezone}"   # the zone the shop\'s days are counted in\ncurrency = "{shop.currency}"\n'
+    where = path if path and ("://" in path or Path(path).is_absolute()) else str(Path(path).resolve()) if path else ""
+    written = _TEMPLATE.format(
+        name=_quoted(shop.name),
+        shop=lines + (f"country = {_quoted(shop.country)}\n" if shop.country else ""),
+        source=source,
+        where=f"path = {_quoted(where)}" if where else 'path = "…"                    # a file, folder, glob or URL',
+        mapping=f'preset = "{preset}"\n' if preset else _OWN_MAPPING.format(source=source),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target.write_text(written, "utf-8")
+        (folder / ".gitignore").write_text("data/\nsecrets.toml\n", "utf-8")
+    except OSError as error:
+        raise UsageError(f"the project's folder must be writable; got: {error}. Name another folder.") from error
+    return target
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a TOML basic string."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)

@@ -75,7 +75,9 @@ class Warehouse:
 
     def code(self) -> str:
         """Return a fingerprint of everything but the data that decides what a build gives."""
-        digest = hashlib.sha256(json.dumps([__version__, self.variables], sort_keys=True).encode())
+        # Where the lake stands decides nothing: a project may be moved.
+        variables = {key: value for key, value in self.variables.items() if key not in {"lake", "delta_extension"}}
+        digest = hashlib.sha256(json.dumps([__version__, variables], sort_keys=True).encode())
         for file in sorted(PROJECT.rglob("*")):
             if file.suffix in {".sql", ".yml", ".csv"}:
                 digest.update(file.relative_to(PROJECT).as_posix().encode())
@@ -137,11 +139,13 @@ class Warehouse:
         from dbt.cli.main import dbtRunner
 
         self.work.mkdir(parents=True, exist_ok=True)
-        quiet = ["--log-level", "none", "--log-path", str(self.work / "logs"), "--no-use-colors"]
+        quiet = ["--log-level", "none", "--log-level-file", "info", "--log-path", str(self.work / "logs"), "--no-use-colors"]
 
         def listen(event: Any) -> None:
-            if event.info.name == "LogModelResult" or event.info.name in {"LogTestResult", "LogSeedResult"}:
-                tell(str(event.data.node_info.node_name), int(event.data.index), int(event.data.total))
+            if event.info.name in {"LogModelResult", "LogTestResult", "LogSeedResult"}:
+                # dbt counts a test among num_models, anything else in total.
+                total = event.data.num_models if event.info.name == "LogTestResult" else event.data.total
+                tell(str(event.data.node_info.node_name), int(event.data.index), int(total))
 
         with _variables(self.environment()):
             try:

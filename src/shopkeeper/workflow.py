@@ -228,3 +228,42 @@ def run(
     ingested = ingest(lake, sources, tell=tell)
     built = build(lake, warehouse, tell=tell)
     return Run(ingested, built, publish(warehouse, published, tell=tell))
+
+
+def simulate(
+    preset: str,
+    *,
+    customers: int,
+    days: int,
+    seed: int,
+    out: Path,
+    truth: bool = False,
+    dirt: bool = True,
+    tell: Tell = silent,
+) -> dict[str, int]:
+    """Write a simulated shop's files to ``out/data``, and its truth as Parquet to ``out/truth``; return bytes by file.
+
+    The same arguments write the same bytes. Raises UsageError if ``out/data`` holds something already.
+    """
+    from shopkeeper.simulator import simulate as simulate_shop
+
+    shop = simulate_shop(preset, customers=customers, days=days, seed=seed)
+    if (out / "data").exists() and any((out / "data").iterdir()):
+        raise UsageError(f"the folder to simulate into must be empty; {out / 'data'} is not. Name another with --out.")
+    written: dict[str, int] = {}
+    for file in shop.files(dirt=dirt):
+        tell("simulate", file.path, len(written), None)
+        target = out / "data" / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as stream:
+            written[f"data/{file.path}"] = sum(stream.write(chunk) for chunk in file.chunks)
+    if truth:
+        from pyarrow import parquet
+
+        (out / "truth").mkdir(parents=True, exist_ok=True)
+        for name, table in shop.truth(dirt=dirt).items():
+            tell("simulate", f"truth/{name}", len(written), None)
+            target = out / "truth" / f"{name}.parquet"
+            parquet.write_table(table, target)
+            written[f"truth/{name}.parquet"] = target.stat().st_size
+    return written

@@ -21,13 +21,20 @@ sold as (
     {% endfor %}
 ),
 
+-- A month is complete if the data reach over its first and its last day.
 months as (
-    select distinct month_start from {{ ref('calendar_days') }}
+    select
+        month_start,
+        month_start >= (select min(day) from {{ ref('calendar_days') }})
+        and cast(month_start + interval '1' month - interval '1' day as date)
+        <= (select max(day) from {{ ref('calendar_days') }}) as is_complete
+    from {{ ref('calendar_days') }}
+    group by month_start
 ),
 
 -- A month without sales is a row of zeros, so that growth compares with the month before and not the last one sold in.
 grid as (
-    select months.month_start, first_months.dimension, first_months.member
+    select months.month_start, months.is_complete, first_months.dimension, first_months.member
     from months
     inner join (select dimension, member, min(month_start) as first_month from sold group by dimension, member) as first_months
         on months.month_start >= first_months.first_month
@@ -38,6 +45,7 @@ filled as (
         grid.month_start,
         grid.dimension,
         grid.member,
+        grid.is_complete,
         coalesce(sold.n_orders, 0) as n_orders,
         coalesce(sold.n_customers, 0) as n_customers,
         coalesce(sold.n_units, 0) as n_units,

@@ -1,0 +1,42 @@
+# make setup | demo | test | lint | bench: each works on a fresh clone with Python 3.11, make and the package registries.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := demo-shop
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+# A small shop with known truth, from its raw export to a published warehouse. With a file at hand:
+# make demo FILE="Online Retail.xlsx"
+demo: setup
+	@rm -rf $(DEMO)
+ifdef FILE
+	@$(BIN)/shopkeeper init $(DEMO)/shop --preset uci_online_retail --path "$(FILE)"
+else
+	@$(BIN)/shopkeeper simulate --preset uci_online_retail --customers 1500 --days 400 --seed 7 --out $(DEMO)/export --truth
+	@$(BIN)/shopkeeper init $(DEMO)/shop --preset uci_online_retail --path $(DEMO)/export/data
+endif
+	@$(BIN)/shopkeeper run --project $(DEMO)/shop
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,487 @@
+"""The command line: `shopkeeper VERB`. It reads settings, calls one step, prints; nothing else.
+
+Exit codes: 0 done, 1 failed (data, outside world), 2 usage or configuration.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shopkeeper.errors import ShopkeeperError, UsageError
+
+if TYPE_CHECKING:
+    from shopkeeper.assembly import Shopkeeper
+
+app = typer.Typer(
+    name="shopkeeper",
+    help="From a shop's raw order lines and clicks to a warehouse it can trust.\n\n"
+    "Start: [bold]shopkeeper init shop --preset uci_online_retail --path 'Online Retail.xlsx'[/bold], "
+    "then [bold]shopkeeper run --project shop[/bold].",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+quarantine = typer.Typer(help="Rows that broke a rule: look at them, mend them, load them.", no_args_is_help=True)
+app.add_typer(quarantine, name="quarantine")
+
+ProjectOption = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
+ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+HERE = Path()
+
+
+def main() -> None:
+    """Run the command line and turn our errors into one sentence and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except ShopkeeperError as error:
+        _print_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nobody is left to tell.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _print_error(error: ShopkeeperError) -> None:
+    if "--json" in sys.argv:
+        from shopkeeper.apps.screen import print_json
+
+        print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+    else:
+        print(f"error: {error}", file=sys.stderr)
+
+
+def _open(project: Path, profile: str) -> "Shopkeeper":
+    from shopkeeper.assembly import assemble
+
+    return assemble(project, profile)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from shopkeeper import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Hold the options that come before a verb."""
+
+
+# ------------------------------------------------------------------- set up
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make the project in.")],
+    preset: Annotated[str | None, typer.Option(help="A known export; see `shopkeeper presets`.", metavar="NAME")] = None,
+    path: Annotated[str | None, typer.Option(help="The file, folder, glob or URL to read.", metavar="FILE_OR_URL")] = None,
+) -> None:
+    """Make a project: a commented shopkeeper.toml.
+
+    Example: shopkeeper init shop --preset uci_online_retail --path "Online Retail.xlsx"
+    """
+    from shopkeeper.settings import write_project
+
+    written = write_project(folder, preset=preset, path=path)
+    print(f"wrote {written}")
+    print(f"next: shopkeeper run --project {folder}" if path else f"next: name your source in {written}")
+
+
+@app.command()
+def presets(as_json: JsonOption = False) -> None:
+    """List the known exports.
+
+    Example: shopkeeper presets
+    """
+    from shopkeeper.apps.screen import print_json, print_table
+    from shopkeeper.settings import describe_presets
+
+    found = describe_presets()
+    if as_json:
+        print_json(found)
+    else:
+        print_table(("preset", "what it reads"), list(found.items()))
+
+
+# -------------------------------------------------------------------- steps
+
+
+@app.command()
+def ingest(
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Only these sources.")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Take what is new from the sources into the lake; what is known adds nothing.
+
+    Example: shopkeeper ingest --project shop
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_ingest, print_json, progress
+
+    parts = _open(project, profile)
+    started = time.monotonic()
+    with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
+        done = workflow.ingest(parts.lake, parts.sources, sources or (), tell=tell)
+    if as_json:
+        print_json(_ingest_json(done))
+    else:
+        print_ingest(done, seconds=time.monotonic() - started)
+    _exit_on(done)
+
+
+def _ingest_json(done: Any) -> dict[str, Any]:
+    items = [
+        {"source": each.source, "item": each.item, "status": each.status, "message": each.message, "load": each.load}
+        for each in done.taken
+    ]
+    return {"items": items, "skipped": done.skipped, "swept_rows": done.swept_rows}
+
+
+def _exit_on(done: Any) -> None:
+    if done.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    select: Annotated[str | None, typer.Option(help="Only these models, in dbt's words.", metavar="DBT_SELECTION")] = None,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Rebuild incremental tables from the lake.")] = False,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Build the warehouse from the lake with dbt: only what lies downstream of what changed.
+
+    Example: shopkeeper build --select order_lines+ --project shop
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_json, progress
+
+    parts = _open(project, profile)
+    started = time.monotonic()
+    with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
+        built = workflow.build(parts.lake, parts.warehouse, select=select, full_refresh=full_refresh, tell=tell)
+    if as_json:
+        print_json(asdict(built))
+    elif built.models:
+        print(f"built {len(built.models)} models, {len(built.rules)} sets of rules hold, {time.monotonic() - started:.1f} s")
+    else:
+        print("nothing new in the lake: the warehouse is up to date")
+
+
+@app.command()
+def publish(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """Publish the last good build as a new immutable version.
+
+    Example: shopkeeper publish --project shop
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_json, progress
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
+        version = workflow.publish(parts.warehouse, parts.published, tell=tell)
+    if as_json:
+        print_json(asdict(version))
+    else:
+        print(f"version {version.number} is current: {sum(version.tables.values()):,} rows in {len(version.tables)} tables")
+
+
+@app.command()
+def run(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """Do all steps: ingest, build, publish. May be repeated, or killed and repeated.
+
+    Example: shopkeeper run --project shop
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_ingest, print_json, print_summary, progress
+
+    parts = _open(project, profile)
+    started = time.monotonic()
+    with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
+        done = workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources, tell=tell)
+    if as_json:
+        print_json({"ingest": _ingest_json(done.ingest), "build": asdict(done.build), "version": asdict(done.version)})
+    else:
+        print_ingest(done.ingest)
+        n_rejects = parts.lake.rejects().num_rows
+        print_summary(str(project), done, parts.serving.summary(), n_rejects, started)
+    _exit_on(done.ingest)
+
+
+# ------------------------------------------------------------- look and undo
+
+
+@app.command()
+def loads(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """List every load: what was read, loaded, resent, quarantined.
+
+    Example: shopkeeper loads --project shop
+    """
+    from shopkeeper.apps.screen import print_json, print_table
+
+    found = _open(project, profile).lake.loads()
+    if as_json:
+        print_json([asdict(load) for load in found])
+        return
+    columns = ("load_id", "source", "item", "entity", "kind", "rows_read", "rows_loaded", "rows_resent", "rows_quarantined")
+    print_table(columns, [tuple(getattr(load, name) for name in columns) for load in found])
+
+
+@app.command()
+def versions(
+    table: Annotated[str | None, typer.Argument(metavar="[LAKE_TABLE]", help="List the versions of a lake table instead.")] = None,
+    at: Annotated[int | None, typer.Option(help="Print the lake table as of this version, as CSV.", metavar="N")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """List the published versions, or those of a lake table; read a lake table as of one.
+
+    Examples: shopkeeper versions · shopkeeper versions order_lines · shopkeeper versions order_lines --at 3 > then.csv
+    """
+    from shopkeeper.apps.screen import print_json, print_table
+
+    parts = _open(project, profile)
+    if table is not None and at is not None:
+        parts.lake.write_csv(table, at, sys.stdout.buffer)
+        return
+    if at is not None:
+        raise UsageError("--at must come with a lake table; got none. Write `shopkeeper versions order_lines --at 3`.")
+    if table is not None:
+        history = parts.lake.versions(table)
+        if as_json:
+            print_json(history)
+        else:
+            print_table(("version", "committed_at", "operation"), [tuple(entry.values()) for entry in history])
+        return
+    found = parts.published.versions()
+    if as_json:
+        print_json([asdict(version) for version in found])
+        return
+    rows = [
+        ("→" if version.is_current else "", version.number, version.published_at[:19], len(version.tables), sum(version.tables.values()))
+        for version in found
+    ]
+    print_table(("", "version", "published_at", "tables", "rows"), rows)
+
+
+@app.command()
+def rollback(
+    version: Annotated[int | None, typer.Argument(help="The version; the one before the current if none is given.")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Make an earlier published version the current one; nothing is deleted.
+
+    Example: shopkeeper rollback 6 --project shop
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_json
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home):
+        now = parts.published.rollback(version)
+    if as_json:
+        print_json(asdict(now))
+    else:
+        print(f"version {now.number} is current, published {now.published_at[:19]}")
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT.")],
+    form: Annotated[str, typer.Option("--format", help="How to print it.", metavar="table|csv|json")] = "table",
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the published version, read-only. Schemas core and metrics need no prefix.
+
+    Example: shopkeeper query "select country, sum(net_sales) from orders group by 1 order by 2 desc" --project shop
+    """
+    from shopkeeper.apps.screen import print_answer
+
+    if form not in {"table", "csv", "json"}:
+        raise UsageError(f"--format must be table, csv or json; got {form!r}. Choose one.")
+    print_answer(_open(project, profile).serving.query(sql), "json" if as_json else form)
+
+
+@app.command()
+def ledger(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """Show that rows and money balance, identity by identity.
+
+    Example: shopkeeper ledger --project shop
+    """
+    from shopkeeper.apps.screen import console, print_answer
+
+    answer = _open(project, profile).serving.ledger()
+    print_answer(answer, "json" if as_json else "table")
+    broken = [row for row in answer.rows if row[-1] != 0]
+    if not as_json:
+        console().print(
+            f"[red]{len(broken)} identities do not balance[/red]" if broken else "[green]✓[/green] all identities balance"
+        )
+    if broken:
+        raise typer.Exit(1)
+
+
+# --------------------------------------------------------------- quarantine
+
+
+@quarantine.command("list")
+def list_rejects(
+    closed: Annotated[bool, typer.Option("--closed", help="Closed ones, too.")] = False,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """List the rows in quarantine: file, row, column, rule, value.
+
+    Example: shopkeeper quarantine list --project shop
+    """
+    from shopkeeper.apps.screen import console, print_json, print_table
+
+    rows = _open(project, profile).lake.rejects(include_closed=closed).to_pylist()
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("reject_id", "source_file", "source_row", "column_name", "rule", "value")
+    print_table(columns, [tuple(row[name] for name in columns) for row in rows[:200]])
+    if len(rows) > 200:  # noqa: PLR2004
+        console().print(f"… and {len(rows) - 200:,} more: shopkeeper quarantine export FILE")
+
+
+@quarantine.command()
+def explain(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """Tell which rules were broken how often, with an example each and what to do.
+
+    Example: shopkeeper quarantine explain --project shop
+    """
+    from shopkeeper.apps.screen import console, print_json, print_table
+    from shopkeeper.quarantine import explain as explain_rejects
+
+    found = explain_rejects(_open(project, profile).lake)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console().print("[green]✓[/green] nothing waits in quarantine")
+        return
+    columns = ("n_rows", "source", "column_name", "rule", "example", "source_file", "source_row")
+    print_table(columns, [tuple(row[name] for name in columns) for row in found])
+    console().print("mend them: shopkeeper quarantine export rejects.csv · edit · shopkeeper quarantine replay rejects.csv")
+
+
+@quarantine.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file to write.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+) -> None:
+    """Write the open rejects as a CSV with the source's own columns, to be corrected and replayed.
+
+    Example: shopkeeper quarantine export rejects.csv --project shop
+    """
+    from shopkeeper.quarantine import export as export_rejects
+
+    n_rows = export_rejects(_open(project, profile).lake, file)
+    print(f"wrote {n_rows:,} rows to {file}; correct the source's columns, then: shopkeeper quarantine replay {file}")
+
+
+@quarantine.command()
+def replay(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A corrected export; none: the rejects as they are, under today's settings.")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Load corrected rows once, and close them; what still breaks a rule stays.
+
+    Example: shopkeeper quarantine replay rejects.csv --project shop
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_json
+    from shopkeeper.quarantine import replay as replay_rejects
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home):
+        done = replay_rejects(parts.lake, parts.settings, file)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        print(f"{done.n_closed:,} rows loaded and closed, {done.n_open:,} still open, {done.n_known:,} were closed before")
+        for sentence in done.reasons[:10]:
+            print(f"  {sentence}")
+
+
+# ----------------------------------------------------------- shop and health
+
+
+@app.command()
+def simulate(
+    preset: Annotated[str, typer.Option(help="The shape of the shop; see `shopkeeper presets`.", metavar="NAME")],
+    out: Annotated[Path, typer.Option(help="The folder to write.", metavar="DIR")],
+    customers: Annotated[int, typer.Option(help="How many customers.", min=1)] = 1000,
+    days: Annotated[int, typer.Option(help="How many days.", min=1)] = 365,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same shop.", min=0)] = 1,
+    truth: Annotated[bool, typer.Option("--truth", help="Write what is true beside the data.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Plant no faults.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a shop whose truth is known: its data in a preset's shape, faults in known places.
+
+    Example: shopkeeper simulate --preset uci_online_retail --customers 500 --days 200 --seed 7 --out export --truth
+    """
+    from shopkeeper import workflow
+    from shopkeeper.apps.screen import print_json, progress
+
+    with progress(quiet=as_json) as tell:
+        written = workflow.simulate(
+            preset, customers=customers, days=days, seed=seed, out=out, truth=truth, dirt=not clean, tell=tell
+        )
+    if as_json:
+        print_json(written)
+    else:
+        print(f"wrote {len(written):,} files, {sum(written.values()):,} bytes, to {out}")
+        print(f"next: shopkeeper init shop --preset {preset} --path {out}/data && shopkeeper run --project shop")
+
+
+@app.command()
+def doctor(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """Look at versions, engine, lake, disk, locks and the last run, and tell what to do about each fault.
+
+    Example: shopkeeper doctor --project shop
+    """
+    from shopkeeper.apps.screen import console, print_json
+    from shopkeeper.checkup import check
+
+    findings = check(project, profile)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        out = console()
+        marks: dict[str, str] = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "fault": "[red]✗[/red]"}
+        for finding in findings:
+            out.print(f"  {marks[finding.state]} {finding.what:<12} {finding.found}")
+            if finding.advice:
+                out.print(f"      [bold]→ {finding.advice}[/bold]")
+    if any(finding.state == "fault" for finding in findings):
+        raise typer.Exit(1)
+
+

@@ -1,0 +1,237 @@
+"""What the command line shows: tables, progress, the summary of a run. Progress goes to stderr and only to a terminal."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shopkeeper.serving import Answer
+    from shopkeeper.workflow import Ingest, Run, Tell
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def console(*, error: bool = False) -> "Console":
+    """Return a console on stdout or stderr; wide enough for a table when it is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    return Console(stderr=error, highlight=False, width=None if stream.isatty() else 200)
+
+
+def print_json(value: object) -> None:
+    """Print a result for programs: dates in ISO 8601, decimals as text so that no digit is lost."""
+    print(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if hasattr(value, "__dict__"):
+        return value.__dict__
+    return str(value)
+
+
+def cell(value: object) -> str:
+    """Return a value as people read it: thousands apart, no idle zeros behind the point, times without microseconds."""
+    if value is None:
+        return "·"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Decimal):
+        text = f"{value:,f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.2f}"  # noqa: PLR2004
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", raw_numbers: bool = False) -> None:
+    """Print rows as a table; numbers to the right. ``raw_numbers`` leaves whole numbers as they are (ids, years)."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for place, name in enumerate(columns):
+        numbers = all(isinstance(row[place], int | float | Decimal | None) for row in rows) and bool(rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_escaped(value, raw_numbers) for value in row))
+    console().print(table)
+
+
+def _escaped(value: object, raw_numbers: bool) -> str:
+    from rich.markup import escape
+
+    return escape(str(value) if raw_numbers and type(value) is int else cell(value))
+
+
+def print_answer(answer: "Answer", form: str) -> None:
+    """Print the answer to a query as table, csv or json; csv and json hold every digit."""
+    if form == "json":
+        print(answer.json())
+    elif form == "csv":
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
+    else:
+        print_table(answer.columns, answer.rows)
+        note = f"{len(answer.rows):,} row{'' if len(answer.rows) == 1 else 's'}, version {answer.version}"
+        console(error=True).print(f"[dim]{note}[/dim]")
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator["Tell"]:
+    """Yield what steps report to: a bar on a terminal, nothing elsewhere."""
+    from shopkeeper.workflow import silent
+
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("[bold]{task.fields[step]:<8}[/bold]"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console(error=True),
+        transient=True,
+    )
+    tasks: dict[str, Any] = {}
+
+    def tell(step: str, what: str, done: int, total: int | None) -> None:
+        if step == "rows":
+            for task in list(tasks.values())[-1:]:
+                bar.update(task, description=f"{what} · {done:,} rows")
+            return
+        if step not in tasks:
+            tasks[step] = bar.add_task(what, total=total, step=step)
+        bar.update(tasks[step], description=what, completed=done, total=total)
+
+    with bar:
+        yield tell
+
+
+def print_ingest(done: "Ingest", *, seconds: float | None = None) -> None:
+    """Print what became of every item, failures last and in full."""
+    out = console()
+    unchanged = [each for each in done.taken if each.status == "unchanged"]
+    shown = [each for each in done.taken if each.status in {"loaded", "same_content"}]
+    for each in shown[:20]:
+        if each.load:
+            load = each.load
+            counts = f"{load.rows_read:>11,} rows: {load.rows_loaded:,} loaded"
+            counts += f", {load.rows_resent:,} resent" if load.rows_resent else ""
+            counts += f", [yellow]{load.rows_quarantined:,} quarantined[/yellow]" if load.rows_quarantined else ""
+            out.print(f"  [green]✓[/green] {_escaped(each.item, False)} {counts}")
+        if each.message:
+            out.print(f"    [dim]{_escaped(each.message, False)}[/dim]")
+        elif not each.load:
+            out.print(f"  [dim]= {_escaped(each.item, False)}[/dim]")
+    if len(shown) > 20:  # noqa: PLR2004
+        more = [each.load for each in shown[20:] if each.load]
+        out.print(f"  … and {len(shown) - 20:,} more items with {sum(load.rows_loaded for load in more):,} rows loaded")
+    if unchanged:
+        out.print(f"  [dim]= {len(unchanged):,} item{'s' if len(unchanged) > 1 else ''} unchanged since the last load[/dim]")
+    for skipped in done.skipped:
+        out.print(f"  [dim]- skipped: {_escaped(skipped, False)}[/dim]")
+    for each in done.failures:
+        out.print(f"  [red]✗[/red] {_escaped(each.item, False)}: {_escaped(each.message, False)}")
+    if seconds is not None:
+        out.print(f"  [dim]{seconds:.1f} s[/dim]")
+
+
+def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: int, started: float) -> None:
+    """Print what a run ended with: the shop's figures, its months as bars, what was flagged, and what to do next."""
+    from rich import box
+    from rich.columns import Columns
+    from rich.panel import Panel
+
+    out = console()
+    seconds = time.monotonic() - started
+    out.print()
+    title = f"version {run.version.number} published in {seconds:.1f} s"
+    if not summary["n_order_lines"]:
+        _print_events_only(summary, title)
+    else:
+        money = f" {summary['currency']}"
+        cards = [
+            ("net sales", _money(summary["net_sales"]) + money),
+            ("orders", cell(summary["n_orders"])),
+            ("customers", cell(summary["n_customers"])),
+            ("products", cell(summary["n_products"])),
+        ]
+        panels = [Panel(f"[bold]{value}[/bold]\n[dim]{name}[/dim]", box=box.ROUNDED, padding=(0, 2)) for name, value in cards]
+        out.print(f"  [bold green]✓[/bold green] [bold]{title}[/bold] · {summary['first_day']} to {summary['last_day']}")
+        out.print(Columns(panels))
+        out.print(
+            f"  gross {_money(summary['gross_sales'])}  discounts {_money(summary['discounts'])}  "
+            f"returns {_money(summary['returns'])}  =  net [bold]{_money(summary['net_sales'])}[/bold]{money}"
+        )
+        _print_months(summary["months"].rows)
+        kinds = ", ".join(f"{row[0].replace('_', ' ')} {row[1]:,}" for row in summary["kinds"].rows)
+        out.print(f"  order lines by kind: {kinds}")
+        out.print(
+            f"  flagged, not removed: {_count(summary['n_duplicate_lines'], 'equal line')}, "
+            f"{_count(summary['n_guest_orders'], 'guest order')}"
+        )
+        if summary["n_events"]:
+            out.print(f"  events: {summary['n_events']:,}")
+    option = "" if project == "." else f" --project {project}"
+    if n_rejects:
+        wait = "wait" if n_rejects > 1 else "waits"
+        out.print(f"  [yellow]{_count(n_rejects, 'row')} {wait} in quarantine[/yellow], with reasons: shopkeeper quarantine explain{option}")
+    out.print("  the ledger balances to the last digit: " + f"shopkeeper ledger{option}")
+    out.print("\n  [bold]Next[/bold]  " + _next_query(option, summary))
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def _next_query(option: str, summary: dict[str, Any]) -> str:
+    if summary["n_order_lines"] and not summary["n_products"]:
+        return f'shopkeeper query "select store_id, city, net_sales from stores order by net_sales desc limit 10"{option}'
+    if summary["n_order_lines"]:
+        return f'shopkeeper query "select description, net_sales from products order by net_sales desc limit 10"{option}'
+    return f'shopkeeper query "select event_type, count(*) from events group by 1"{option}'
+
+
+def _print_events_only(summary: dict[str, Any], title: str) -> None:
+    out = console()
+    out.print(f"  [bold green]✓[/bold green] [bold]{title}[/bold]: {summary['n_events']:,} events, no order lines yet")
+
+
+def _money(value: Decimal | None) -> str:
+    return f"{value or Decimal(0):,.2f}"
+
+
+def _print_months(rows: Sequence[Sequence[Any]]) -> None:
+    """Print one bar per month with its net sales, and the growth on the month before as a percentage."""
+    if not rows:
+        return
+    most = max(float(row[1]) for row in rows) or 1.0
+    out = console()
+    out.print()
+    for month, net_sales, n_orders, growth, is_complete in rows[-14:]:
+        length = max(0.0, float(net_sales)) / most * 40
+        bar = "█" * int(length) + (BARS[int(length % 1 * 8)] if length % 1 >= 0.125 else "")  # noqa: PLR2004
+        # Growth of a month that the data do not cover whole would be an artefact.
+        change = "" if growth is None else f"{growth:+.0%}" if is_complete else "so far"
+        out.print(f"  {month:%Y-%m} [cyan]{bar:<41}[/cyan] {_money(net_sales):>16}  {n_orders:>7,} orders  {change:>6}")
+    out.print()

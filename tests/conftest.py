@@ -1,0 +1,71 @@
+"""What all tests share: where the real data lie, and how to make a project and run it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shopkeeper import workflow
+from shopkeeper.assembly import Shopkeeper, assemble
+from shopkeeper.settings import write_project
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Return the path of a real data file, or skip the test with the reason."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"the real data are absent: {path} (set SHOPKEEPER_DATA)")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def make_shop() -> Callable[..., Shopkeeper]:
+    """Make a project in a folder, from a preset and a path, and return its parts."""
+
+    def make(folder: Path, preset: str, path: Path | str) -> Shopkeeper:
+        write_project(folder, preset=preset, path=str(path))
+        return assemble(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_shop() -> Callable[[Shopkeeper], workflow.Run]:
+    """Ingest, build and publish, as `shopkeeper run` does."""
+
+    def run(parts: Shopkeeper) -> workflow.Run:
+        with workflow.exclusive(parts.settings.home):
+            return workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tables_of() -> Callable[..., dict[str, list[tuple]]]:
+    """Return all published tables of a shop as sorted rows, without the columns that tell where a row came from."""
+
+    def read(parts: Shopkeeper, *, but: tuple[str, ...] = ("source", "source_file", "source_row", "load_id")) -> dict:
+        found = {}
+        with parts.published.open() as connection:
+            tables = connection.execute(
+                "select schema_name || '.' || table_name, string_agg('\"' || column_name || '\"', ', ' order by column_index) "
+                "from duckdb_columns() where database_name = current_database() and not list_contains(?, column_name) "
+                "and schema_name in ('core', 'metrics') group by all",
+                [list(but)],
+            ).fetchall()
+            for table, columns in sorted(tables):
+                if table != "metrics.ledger":  # it speaks of loads
+                    rows = connection.execute(f"select {columns} from {table} order by all").fetchall()
+                    found[table] = rows
+        return found
+
+    return read
