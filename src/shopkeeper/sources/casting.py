@@ -63,7 +63,8 @@ def text_of(field: Field) -> str:
     if field.is_float:
         # Not a number is how data frames write that there is none.
         whole = f"{x} = trunc({x}) and abs({x}) < 1e15"
-        return f"case when isnan({x}) then null when {whole} then cast(cast({x} as BIGINT) as VARCHAR) else cast({x} as VARCHAR) end"
+        integer = f"cast(cast({x} as BIGINT) as VARCHAR)"
+        return f"case when isnan({x}) then null when {whole} then {integer} else cast({x} as VARCHAR) end"
     if field.duckdb_type.endswith("]") or field.duckdb_type.startswith(("STRUCT", "MAP", "UNION")):
         return f"cast(to_json({x}) as VARCHAR)"
     return f"nullif(cast({x} as VARCHAR), '')"
