@@ -58,8 +58,8 @@ class FileSource:
     def items(self, known: Known) -> Iterator[Item]:  # noqa: ARG002 - a file's bytes tell all
         """Yield each file and each member of an archive, in the order of their names.
 
-        Raises OutsideError if the path does not exist, StorageError if a file may not be read, ContractError if
-        a file given by itself is of a type that is not read.
+        Raises OutsideError if the path does not exist, StorageError if a file may not be read, ContractError
+        if a file given by itself is of a type that is not read.
         """
         self.skipped = []
         single = os.path.isfile(self.path)  # noqa: PTH113 - the path may be a glob

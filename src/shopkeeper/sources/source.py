@@ -86,5 +86,6 @@ class Source(Protocol):
 
 REJECT_FIELDS = ("source_row", "raw_text", "column_name", "rule", "value")
 """source_row int64; the rest text. raw_text: the row as JSON object of source column → text, or, where a line
-could not be split into columns, the line itself. One reject row per rejected source row: ``column_name`` is the
-source column at fault (several joined by ', '), ``rule`` the sentence it breaks, ``value`` the offending text."""
+could not be split into columns, the line itself. One reject row per rejected source row: ``column_name`` is
+the source column at fault (several joined by ', '; empty for a whole line), ``rule`` the sentence it breaks,
+``value`` the offending text."""
