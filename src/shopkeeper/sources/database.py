@@ -96,7 +96,8 @@ class PostgresSource:
             with self._connection() as connection:
                 window = self._window(connection, relation, since)
             told = f"{relation.sql}\n{window.since}\n{window.upto}\n{window.rows}"
-            fingerprint = hashlib.sha256(told.encode()).hexdigest()
+            # Without a cursor nothing short of reading tells whether a row changed.
+            fingerprint = hashlib.sha256(told.encode()).hexdigest() if relation.cursor else ""
             yield Item(
                 f"{self.name}/{relation.name}",
                 table,
@@ -104,6 +105,7 @@ class PostgresSource:
                 fingerprint,
                 window.rows,
                 since or "",
+                is_window=True,
             )
 
     def read(self, item: Item) -> AbstractContextManager[Reading]:

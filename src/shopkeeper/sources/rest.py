@@ -97,7 +97,7 @@ class RestSource:
         with path.open("rb") as file:
             fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
         name = f"{self.name}{urlsplit(self.endpoint.url).path}"
-        yield Item(name, self.table, self.mapping, fingerprint, path.stat().st_size, since or "")
+        yield Item(name, self.table, self.mapping, fingerprint, path.stat().st_size, since or "", is_window=True)
 
     def read(self, item: Item) -> AbstractContextManager[Reading]:
         """Open what was fetched. Raises ContractError if its shape does not fit."""

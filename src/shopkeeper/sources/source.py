@@ -33,7 +33,9 @@ class Item:
     """One thing to load whole: a file, a member of an archive, or what lies after a cursor.
 
     ``name`` is stable between runs, free of credentials, and becomes ``source_file``. ``fingerprint``
-    changes whenever the content does (SHA-256 of a file's bytes; the cursor window of a query).
+    changes whenever the content does (SHA-256 of a file's bytes; the cursor window of a query; empty where only
+    reading can tell). ``is_window``: a part of a growing whole, where another fingerprint means new rows and not
+    a changed file.
     ``locator`` is the source's own business.
     """
 
@@ -43,6 +45,7 @@ class Item:
     fingerprint: str
     size: int
     locator: str = ""
+    is_window: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,11 @@ class Reading:
 
 
 class Source(Protocol):
-    """A place rows come from."""
+    """A place rows come from.
+
+    After ``items()``, ``skipped`` says what was left out on purpose, and ``failed`` names what should have been read
+    and could not be, with the error; ``close()`` gives back what reading took. A source without them has none.
+    """
 
     name: str
 
