@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shopkeeper.contracts import contract
-from shopkeeper.errors import LockedError, ShopkeeperError, UsageError
+from shopkeeper.errors import LockedError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.lake import Incoming, Lake, Load, empty
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
@@ -65,10 +65,16 @@ class Ingest:
 def exclusive(home: Path) -> Iterator[None]:
     """Hold a profile for one run at a time; the kernel lets go if the process dies.
 
-    Raises LockedError that names the process that holds it.
+    Raises LockedError that names the process that holds it, StorageError if the folder may not be written.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a+") as lock:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        opened = (home / "lock").open("a+")
+    except OSError as error:
+        raise StorageError(
+            f"the project's folder must be writable; got: {error}. Give this user the right, or name another project."
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
