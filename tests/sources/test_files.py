@@ -69,7 +69,7 @@ def test_a_folder_of_mixed_files(folder, every):
     source = folder(
         {
             "b.csv": CSV,
-            "a/sales.csv.gz": gzip.compress(CSV),
+            "a/sales.csv.gz": gzip.compress(CSV, mtime=0),
             "a/readme.md": b"hello",
             "other.csv": CSV,
             ".hidden.csv": CSV,
@@ -115,7 +115,7 @@ def test_equal_bytes_have_equal_fingerprints(folder):
     ("name", "content", "message"),
     [
         ("a.zip", b"PK\3\4 nothing", "an archive must be whole"),
-        ("a.csv.gz", gzip.compress(CSV * 99)[:-20], "an archive must be whole"),
+        ("a.csv.gz", gzip.compress(CSV * 99, mtime=0)[:-20], "an archive must be whole"),
         ("a.csv.gz", b"no gzip", "an archive must be whole"),
         ("a.xlsx", b"no workbook", "must be a whole Excel file"),
         ("a.xlsx", zipped({"x": b"y"}), "must be a whole Excel file"),
@@ -125,6 +125,7 @@ def test_equal_bytes_have_equal_fingerprints(folder):
         ("a.json", b'[{"order": 1}]', "one object a line"),
         ("a.exe", b"MZ", "a file must be one we can read; a.exe: its type is not among"),
     ],
+    ids=[str(number) for number in range(10)],
 )
 def test_a_broken_file_is_told(read, tmp_path, name, content, message):
     """What is wrong and what to do, and no trace in the scratch folder."""
