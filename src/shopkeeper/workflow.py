@@ -110,6 +110,11 @@ def ingest(
     A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. Raises UsageError for an
     unknown source.
     """
+    if not sources:
+        raise UsageError(
+            "a project must have a source; this one has none. Add a [sources.NAME] to shopkeeper.toml, or make a project "
+            "with `shopkeeper init DIR --preset NAME --path FILE`."
+        )
     for name in only:
         if name not in sources:
             known = ", ".join(sources) or "none"
@@ -134,21 +139,24 @@ def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, tell: Te
         done.taken.append(Taken(name, name, "failed", message=str(error)))
         return
     done.skipped += list(getattr(source, "skipped", []))
+    done.taken += [Taken(name, item, "failed", message=said) for item, said in getattr(source, "failed", [])]
     for place, item in enumerate(items):
         tell("ingest", f"{name}: {item.name}", place, len(items))
         done.taken.append(_ingest_item(lake, name, source, item, known, tell))
+    if close := getattr(source, "close", None):
+        close()
 
 
 def _ingest_item(lake: Lake, name: str, source: Source, item: Item, known: Known, tell: Tell) -> Taken:
     before = known.items.get(item.name)
-    if before == item.fingerprint:
+    if before and before == item.fingerprint:
         return Taken(name, item.name, "unchanged")
     twin = known.fingerprints.get(item.fingerprint)
-    if twin is not None and twin != item.name:
+    if item.fingerprint and twin is not None and twin != item.name:
         return Taken(name, item.name, "same_content", message=f"same content as {twin}, which is loaded")
     try:
         with source.read(item) as reading:
-            if before is not None:
+            if before is not None and not item.is_window:
                 reading.notes.append("the file changed since it was last loaded; only what is new was added")
             load = lake.load(_incoming(name, item, reading, tell))
     except ShopkeeperError as error:
