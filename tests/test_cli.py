@@ -153,7 +153,7 @@ def test_a_second_run_has_nothing_new(runs):
 
 
 def test_a_bad_file_does_not_keep_the_good_ones_out(runs):
-    """The good one is published, the bad one named with the reason, and the exit code says that something failed."""
+    """The good one is published, the bad one named with the reason; the exit code tells of it."""
     done = runs[1][2]
     assert done.code == 1
     assert "✗ broken.xlsx: a workbook must be" in done.out
@@ -374,7 +374,7 @@ def test_a_project_that_may_not_be_written(fresh):
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_unforeseen_error_is_one_sentence(fresh, tmp_path, monkeypatch, as_json):
-    """It names where the details are; neither its text nor local variables are shown, which may hold credentials."""
+    """It names where the details are; its text, which may hold credentials, is not shown."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def fail(*_: object) -> None:

@@ -93,7 +93,7 @@ def dirty(shop) -> Shop:
 
 @pytest.fixture
 def correct(dirty, tmp_path) -> Callable[..., Path]:
-    """Export the rejects, put other values into cells (row of the file → column → value), and give the file."""
+    """Export the rejects, put values into cells (row of the file → column → value), give the file."""
 
     def make(**changes: dict[str, str]) -> Path:
         file = tmp_path / "rejects.csv"
@@ -206,7 +206,7 @@ def test_equal_lines_of_one_file_are_both_kept(shop, tmp_path):
 
 
 def test_a_line_mended_at_the_source_is_not_doubled(shop, correct, dirty):
-    """The shop sent the file again, right; then the export is corrected, too: the row is there once, the reject closed."""
+    """The shop sent the file again, right, then the export is corrected too: the row is there once."""
     dirty.ingest(DIRTY.replace("one", "1"))
     assert dirty.orders() == ["o1", "o2"]
     done = dirty.replay(correct(row3={"qty": "1"}))
@@ -244,7 +244,7 @@ def test_a_reject_that_stands_twice(dirty, correct):
     file = correct(row3={"qty": "1"})
     rows = read(file)
     write(file, [*rows, rows[0]])
-    with pytest.raises(ContractError, match="a reject must stand once in a file; got .* again in .* line 6"):
+    with pytest.raises(ContractError, match=r"a reject must stand once in a file; got .* again in .* line 6"):
         dirty.replay(file)
     assert dirty.orders() == ["o1"]
 

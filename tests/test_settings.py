@@ -192,7 +192,7 @@ def test_a_wrong_variable_is_told(read, name, value, words):
 
 def test_an_unknown_preset(read):
     """The message lists them."""
-    with pytest.raises(UsageError, match="preset must be one of .*uci_online_retail.*; got 'uci'"):
+    with pytest.raises(UsageError, match=r"preset must be one of .*uci_online_retail.*; got 'uci'"):
         read(SOURCE.replace("uci_online_retail", "uci"))
 
 
@@ -227,8 +227,12 @@ def test_secrets_come_from_their_file_and_the_environment_wins(read):
 
 
 def test_secrets_are_never_shown(read):
-    """Neither by repr nor by str."""
-    settings = read(secrets='[orders]\npassword = "hunter2"\n', SHOPKEEPER__SECRETS__A__B="hunter3")
+    """Neither by repr nor by str, nor what a URL carries."""
+    settings = read(
+        OWN.replace('"in"', '"https://user:hunter1@example.com/a.csv"'),
+        secrets='[orders]\npassword = "hunter2"\n',
+        SHOPKEEPER__SECRETS__A__B="hunter3",
+    )
     assert "hunter" not in f"{settings!r} {settings}"
 
 

@@ -38,11 +38,14 @@ class Shop:
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """One ``[sources.NAME]``: its kind, the options of that kind, and how its tables map to contracts."""
+    """One ``[sources.NAME]``: its kind, the options of that kind, and how its tables map to contracts.
+
+    ``options`` is not shown: a URL among them may carry credentials.
+    """
 
     name: str
     kind: str
-    options: MappingType[str, Any]
+    options: MappingType[str, Any] = field(repr=False)
     mappings: MappingType[str, Mapping]
 
 
