@@ -68,15 +68,7 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
     ``where`` names the table in errors. Raises SettingsError for an unknown key, an unknown contract
     column, or a required column that is neither mapped nor constant.
     """
-    known = [item.name for item in fields(Mapping)]
-    if not isinstance(table, dict):
-        raise SettingsError(f"{where} must be a table of settings; got {table!r}. Write it as {where} and its keys.")
-    for key in table:
-        if key not in known:
-            hint = _near(key, known) or "Remove it."
-            raise SettingsError(
-                f"a mapping's keys must be among {', '.join(sorted(known))}; got {key!r} in {where}. {hint}"
-            )
+    _check_keys(table, where)
     _check_types(table, where)
     if "entity" not in table:
         raise SettingsError(f"a mapping must name its entity; got none in {where}. Add entity = \"order_lines\".")
@@ -98,7 +90,7 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
         names = columns.get(column.name, ())
         if column.kind is not Kind.JSON and column.name in columns and not names:
             raise SettingsError(f"columns.{column.name} must name a source column; got none in {where}. Name one.")
-    scalars = {
+    scalars: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in table.items()
         if key not in {"entity", "columns", "constants"}
@@ -110,6 +102,18 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
             f"{mapping.thousands_mark!r} in {where}. For 1.234,56 write decimal_mark = ',' and thousands_mark = '.'."
         )
     return mapping
+
+
+def _check_keys(table: MappingType[str, Any], where: str) -> None:
+    known = [item.name for item in fields(Mapping)]
+    if not isinstance(table, dict):
+        raise SettingsError(f"{where} must be a table of settings; got {table!r}. Write {where} and its keys below.")
+    for key in table:
+        if key not in known:
+            hint = _near(key, known) or "Remove it."
+            raise SettingsError(
+                f"a mapping's keys must be among {', '.join(sorted(known))}; got {key!r} in {where}. {hint}"
+            )
 
 
 def _check_types(table: MappingType[str, Any], where: str) -> None:

@@ -216,7 +216,7 @@ def _of_environment(variables: MappingType[str, str]) -> dict[str, Any]:
     for name, value in variables.items():
         parts = name.removeprefix(PREFIX).lower().split("__")
         if name.startswith(PREFIX) and parts[0] != "secrets":
-            if len(parts) < 2:  # noqa: PLR2004
+            if len(parts) < 2:
                 raise SettingsError(f"{name} must name a section and a key, as {PREFIX}SHOP__CURRENCY. Rename it.")
             nested: dict[str, Any] = {parts[-1]: value}
             for part in reversed(parts[:-1]):
@@ -254,7 +254,7 @@ def _section(cls: type[Any], table: MappingType[str, Any], name: str) -> Any:
 
 def _typed(value: object, default: object, where: str) -> object:
     """Return the value in the type of the setting's default; text from the environment is read as such."""
-    kind = type(default)
+    kind: type[Any] = type(default)
     if kind is bool and isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     if kind in {int, float} and isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -279,7 +279,7 @@ def _check(sections: MappingType[str, Any]) -> None:
         raise SettingsError(
             f"shop.timezone must be an IANA zone such as Europe/London; got {shop.timezone!r}. Correct it."
         ) from error
-    if not (len(shop.currency) == 3 and shop.currency.isalpha() and shop.currency.isupper()):  # noqa: PLR2004
+    if not (len(shop.currency) == 3 and shop.currency.isalpha() and shop.currency.isupper()):
         raise SettingsError(
             f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it."
         )

@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed (data, outside world), 2 usage or configuration.
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -397,7 +396,7 @@ def list_rejects(
         return
     columns = ("reject_id", "source_file", "source_row", "column_name", "rule", "value")
     print_table(columns, [tuple(row[name] for name in columns) for row in rows[:200]])
-    if len(rows) > 200:  # noqa: PLR2004
+    if len(rows) > 200:
         console().print(f"… and {len(rows) - 200:,} more: shopkeeper quarantine export FILE")
 
 

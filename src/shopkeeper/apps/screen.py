@@ -51,7 +51,7 @@ def cell(value: object) -> str:
         text = f"{value:,f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.2f}"  # noqa: PLR2004
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.2f}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     return str(value)
@@ -143,7 +143,7 @@ def print_ingest(done: "Ingest", *, seconds: float | None = None) -> None:
             out.print(f"    [dim]{_escaped(each.message, False)}[/dim]")
         elif not each.load:
             out.print(f"  [dim]= {_escaped(each.item, False)}[/dim]")
-    if len(shown) > 20:  # noqa: PLR2004
+    if len(shown) > 20:
         more = [each.load for each in shown[20:] if each.load]
         out.print(f"  … and {len(shown) - 20:,} more items with {sum(load.rows_loaded for load in more):,} rows loaded")
     if unchanged:
@@ -232,7 +232,7 @@ def _print_months(rows: Sequence[Sequence[Any]]) -> None:
     out.print()
     for month, net_sales, n_orders, growth, is_complete in rows[-14:]:
         length = max(0.0, float(net_sales)) / most * 40
-        bar = "█" * int(length) + (BARS[int(length % 1 * 8)] if length % 1 >= 0.125 else "")  # noqa: PLR2004
+        bar = "█" * int(length) + (BARS[int(length % 1 * 8)] if length % 1 >= 0.125 else "")
         # Growth of a month that the data do not cover whole would be an artefact.
         change = "" if growth is None else f"{growth:+.0%}" if is_complete else "so far"
         out.print(f"  {month:%Y-%m} [cyan]{bar:<41}[/cyan] {_money(net_sales):>16}  {n_orders:>7,} orders  {change:>6}")
