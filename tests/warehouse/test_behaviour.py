@@ -204,8 +204,8 @@ def test_text_is_tidied_and_days_are_the_shops(shop: Shop) -> None:
 def test_a_session_over_midnight_is_one_row_of_its_first_day(shop: Shop) -> None:
     """Session s1 begins before and ends after the shop's midnight; the repeated purchase does not count."""
     found = shop.rows("""
-        select started_on::text, ended_on::text, customer_id, n_events, n_views, n_carts, n_removes, n_purchases,
-            n_products, revenue, seconds, is_bounce, has_view, has_cart, has_purchase, is_made
+        select started_on::text, ended_on::text, customer_id, n_events, n_views, n_carts, n_removes,
+            n_purchases, n_products, revenue, seconds, is_bounce, has_view, has_cart, has_purchase, is_made
         from core.sessions where session_id = 's1'
     """)
     expected = (
@@ -255,10 +255,10 @@ def test_the_funnel_counts_steps_alone_and_in_a_row(shop: Shop) -> None:
 
 
 def test_daily_traffic_is_that_of_the_days_events_and_of_the_sessions_begun(shop: Shop) -> None:
-    """Visitors and revenue go by the day of the event; sessions, bounces and conversion by the day they began."""
+    """Visitors and revenue go by the day of the event; sessions and their rates by the day they began."""
     found = shop.rows("""
-        select n_events, n_customers, n_new_customers, n_sessions, n_bounces, bounce_rate, conversion, revenue,
-            revenue_per_visitor
+        select n_events, n_customers, n_new_customers, n_sessions, n_bounces, bounce_rate, conversion,
+            revenue, revenue_per_visitor
         from metrics.daily_traffic order by day limit 3
     """)
     assert found == [
@@ -396,7 +396,7 @@ def test_an_empty_shop_builds_empty_tables(tmp_path: Path) -> None:
 
 
 def random_events(seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Three sources that overlap: equal rows, ids sent again weeks apart, unnamed sessions, nobody's events."""
+    """Three sources that overlap: equal rows, ids sent again weeks apart, no session, nobody's events."""
     chance = random.Random(seed)  # noqa: S311 - a test's dice
     start = at("2024-01-30 00:00")
     pool = []
@@ -496,7 +496,7 @@ def test_a_build_that_was_lost_is_made_up_by_the_next(whole: Shop, tmp_path: Pat
 
 @pytest.mark.real_data
 def test_the_rees46_sample_gives_its_known_counts(tmp_path: Path) -> None:
-    """Every event of the real sample arrives; types, visitors, sessions and revenue equal a count in Python."""
+    """Every event of the real sample arrives; types, visitors, sessions, revenue equal a count in Python."""
     path = DATA / "rees46" / "2019-Oct-sample.csv"
     if not path.exists():
         pytest.skip(f"the real data are absent: {path} (set SHOPKEEPER_DATA)")
