@@ -11,7 +11,7 @@ moment_month, by which it is partitioned), ``loads`` (one row per load), ``rejec
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ SMALL = 1_000_000
 """Up to so many rows a load is held in memory, compared, and written once; beyond, it is streamed."""
 REJECTS_AT_ONCE = 50_000
 FILES_TO_COMPACT = 60
+COMMITS_TO_SWEEP = 1000
+FULL = ("No space left", "os error 28", "os error 27", "File too large", "Disk quota exceeded")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Incoming:
     """What a load brings: facts about the item, and its rows and rejects, in order, as pairs of record batches.
 
     ``rows_read`` is asked for after the last pair. ``resolves``: ids of rejects that this load closes.
+    ``beside``: ids of loads whose rows stood in the same file as these, so that equal ones are further copies.
     """
 
     source: str
@@ -82,6 +85,7 @@ class Incoming:
     cursor: "Any" = None
     kind: str = "ingest"
     resolves: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def _arrow_type(kind: Kind) -> "pa.DataType":
@@ -139,24 +143,28 @@ def _ledger_schemas() -> dict[str, "pa.Schema"]:
 
 @contextmanager
 def _door(what: str) -> Iterator[None]:
-    """Turn the errors of delta-rs and the disk into ours."""
+    """Turn the errors of delta-rs, Arrow, the engine and the disk into ours."""
+    import duckdb
+    import pyarrow as pa
     from deltalake.exceptions import DeltaError, DeltaProtocolError
 
     try:
         yield
-    except DeltaProtocolError as error:
-        raise NewerFormatError(
-            f"the lake must be readable by this Shopkeeper; {what}: {error}. Upgrade Shopkeeper."
-        ) from error
-    except (DeltaError, OSError) as error:
+    except (DeltaError, pa.ArrowException, duckdb.Error, OSError) as error:
         text = str(error)
-        if "No space left" in text or "os error 28" in text or "File too large" in text:
+        # Below the first line stand backtraces of other languages.
+        told = text.strip().partition("\n")[0].rstrip(".")
+        if isinstance(error, DeltaProtocolError) or "Unsupported minimum" in text or "Unsupported table feature" in text:
+            raise NewerFormatError(
+                f"the lake must be readable by this Shopkeeper; {what}: {told}. Upgrade Shopkeeper."
+            ) from error
+        if any(sign in text for sign in FULL):
             raise StorageError(
                 f"the disk must have room for {what}; it is full. Nothing was loaded by halves: free some space and "
                 f"run the same command again."
             ) from error
         raise StorageError(
-            f"the lake must be readable and writable for {what}; got: {text}. Run `shopkeeper doctor`."
+            f"the lake must be readable and writable for {what}; got: {told}. Run `shopkeeper doctor`."
         ) from error
 
 
@@ -190,6 +198,7 @@ class Lake:
             if (self.root / v.LOADS / "_delta_log").is_dir():
                 self._refuse_newer()
                 order = [name for name in order if not (self.root / name / "_delta_log").is_dir()]
+                self._refuse_lost(order)
             else:
                 order.append(v.LOADS)
             for name in order:
@@ -209,6 +218,16 @@ class Lake:
                 f"the lake's format must be at most {FORMAT} for this Shopkeeper; got {written} in {self.root}. "
                 f"Upgrade Shopkeeper; nothing was changed."
             )
+
+    def _refuse_lost(self, missing: list[str]) -> None:
+        """Raise StorageError if a table is gone that holds rows: making it anew would hide the loss."""
+        for load in self.loads() if missing else []:
+            lost = {load.entity: load.rows_loaded, v.REJECTS: load.rows_quarantined}
+            if any(lost.get(name) for name in missing):
+                raise StorageError(
+                    f"every table of the lake must be there; {' and '.join(missing)} in {self.root} lost its _delta_log. "
+                    f"Restore the folder from a backup; nothing was changed."
+                )
 
     def _table(self, name: str, version: int | None = None) -> "DeltaTable":
         """Return a table as of a version, or as it is now; opened once, then only brought up to date."""
@@ -298,10 +317,21 @@ class Lake:
 
         A row that stands in the lake already (same source, equal in every column of the contract, counted by how
         often it stands) is resent and adds nothing. May be repeated: a second time, all rows are resent.
-        Raises LedgerError if rows read ≠ loaded + resent + quarantined; StorageError if the disk refuses.
+        Raises LedgerError if rows read ≠ loaded + resent + quarantined; StorageError if the disk refuses; what the
+        source raises on the way.
         """
+        loading = _Loading(self, incoming)
         with _door(f"loading {incoming.item}"):
-            return _Loading(self, incoming).run()
+            try:
+                return loading.run()
+            except BaseException as error:
+                if loading.has_written:
+                    with suppress(Exception):
+                        self.sweep()
+                # A source's error that went through delta-rs came back as text; the error itself says it better.
+                if loading.source_error is not None and error is not loading.source_error:
+                    raise loading.source_error from None
+                raise
 
     def sweep(self) -> int:
         """Delete rows that no load names, left by loads that were killed; return how many. May be repeated."""
@@ -310,7 +340,7 @@ class Lake:
             swept = 0
             for name in (*CONTRACTS, v.REJECTS, v.RESOLUTIONS):
                 table = self._table(name)
-                recent = {str(entry.get(v.LOAD_ID)) for entry in table.history(50) if v.LOAD_ID in entry}
+                recent = {str(entry.get(v.LOAD_ID)) for entry in table.history(COMMITS_TO_SWEEP) if v.LOAD_ID in entry}
                 for load_id in sorted(recent - committed):
                     swept += int(table.delete(f"{v.LOAD_ID} = {literal(load_id)}").get("num_deleted_rows") or 0)
             return swept
@@ -353,6 +383,8 @@ class _Loading:
         self.first_at: datetime | None = None
         self.last_at: datetime | None = None
         self.n_good = 0
+        self.has_written = False
+        self.source_error: BaseException | None = None
         self._rejects: list[pa.RecordBatch] = []
 
     def run(self) -> Load:
@@ -384,7 +416,7 @@ class _Loading:
         import pyarrow.compute as pc
 
         moment = self.contract.moment
-        for rows, rejects in self.incoming.pairs:
+        for rows, rejects in self._pairs():
             if rejects.num_rows:
                 self._rejects.append(rejects)
             if not rows.num_rows:
@@ -395,6 +427,15 @@ class _Loading:
                 self.first_at = min(filter(None, (self.first_at, span["min"])))
                 self.last_at = max(filter(None, (self.last_at, span["max"])))
             yield rows
+
+    def _pairs(self) -> Iterator[tuple["pa.RecordBatch", "pa.RecordBatch"]]:
+        try:
+            yield from self.incoming.pairs
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.source_error = error
+            raise
 
     def _with_lineage(self, rows: Any) -> Any:
         """Append load id, file and month to a table or batch whose last column is the source row."""
@@ -448,6 +489,8 @@ class _Loading:
             for load in self.lake.loads()
             if load.source == self.incoming.source and load.entity == self.incoming.entity and load.rows_loaded
         ]
+        if not self.contract.key:
+            loads = [load for load in loads if load.load_id not in self.incoming.beside]
         if self.contract.moment and self.first_at is not None and self.last_at is not None:
             loads = [
                 load
@@ -516,6 +559,7 @@ class _Loading:
     def _append(self, table: str, data: Any) -> None:
         from deltalake import CommitProperties, write_deltalake
 
+        self.has_written = True
         write_deltalake(
             self.lake._table(table),  # noqa: SLF001
             data,

@@ -20,6 +20,9 @@ from shopkeeper.errors import StorageError, UsageError
 if TYPE_CHECKING:
     import duckdb
 
+CATALOG = "shop"
+TRIES = 3
+
 
 @dataclass(frozen=True)
 class Version:
@@ -57,6 +60,11 @@ class Published:
             return int(self._pointer.read_text("utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise StorageError(
+                f"the pointer must name a version; {self._pointer} does not. Remove that file, then run "
+                f"`shopkeeper publish`."
+            ) from error
 
     def versions(self) -> list[Version]:
         """Return the versions that are kept, newest first."""
@@ -80,6 +88,8 @@ class Published:
         ``tell(table, done, all)`` is called before each table. Returns the current version unchanged if it holds this
         build already. Raises StorageError if the disk refuses; the pointer then stays where it was.
         """
+        import duckdb
+
         existing = self.versions()
         for version in existing:
             if version.build_id == build_id:
@@ -103,10 +113,11 @@ class Published:
             draft.rename(self._folder(number))
             _sync(self._folder(number).parent)
             self._point(number)
-        except OSError as error:
+        except (OSError, duckdb.Error) as error:
+            shutil.rmtree(draft, ignore_errors=True)
             raise StorageError(
-                f"the disk must take a new published version; got: {error}. The current version still serves: free some "
-                f"space and run `shopkeeper publish` again."
+                f"the disk must take a new published version; got: {str(error).splitlines()[0]}. The current version "
+                f"still serves: free some space and run `shopkeeper publish` again."
             ) from error
         self._prune()
         return Version(**{**asdict(version), "is_current": True})
@@ -132,26 +143,45 @@ class Published:
     def open(self, number: int | None = None) -> "duckdb.DuckDBPyConnection":
         """Open the current version (or one by number) for reading, fenced: no file, no setting, no writing.
 
-        Raises UsageError if nothing is published.
+        Each call gives a database instance of its own, so that readers in one process do not disturb each other.
+        Raises UsageError if nothing is published, StorageError if the version cannot be opened.
         """
+        return self.open_numbered(number)[1]
+
+    def open_numbered(self, number: int | None = None) -> tuple[int, "duckdb.DuckDBPyConnection"]:
+        """Open as ``open`` does, and tell which version it is."""
         import duckdb
 
-        for _ in range(3):
+        for _ in range(TRIES):
             chosen = number if number is not None else self.current()
             if chosen is None:
-                raise UsageError("a version must be published before it can be read; there is none. Run `shopkeeper run`.")
+                raise UsageError(
+                    "a version must be published before it can be read; there is none. Run `shopkeeper run`."
+                )
             path = self._folder(chosen) / "shop.duckdb"
             try:
-                connection = connect(path, read_only=True)
-            except duckdb.IOException:
+                return chosen, self._open_file(path)
+            except duckdb.Error as error:
                 # Between reading the pointer and opening the file, the version was pruned: read the pointer again.
-                if not path.exists() and number is None:
-                    continue
-                raise
-            connection.execute(f"set search_path = {literal(','.join(v.PUBLISHED_SCHEMAS))}")
-            fence(connection)
-            return connection
+                if path.exists():
+                    raise StorageError(
+                        f"version {chosen} must be a readable database; got: {str(error).splitlines()[0]}. Go back "
+                        f"with `shopkeeper rollback`, or run `shopkeeper build` and `shopkeeper publish`."
+                    ) from error
         raise StorageError(f"version {chosen} must stand in {self.root}; it is gone. Run `shopkeeper publish`.")
+
+    def _open_file(self, path: Path) -> "duckdb.DuckDBPyConnection":
+        connection = connect(scratch=self.root / "spill")
+        try:
+            connection.execute(f"attach {literal(str(path))} as {CATALOG} (read_only)")
+            schemas = ",".join(f"{CATALOG}.{schema}" for schema in v.PUBLISHED_SCHEMAS)
+            connection.execute(f"use {CATALOG}")
+            connection.execute(f"set search_path = {literal(schemas)}")
+            fence(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _point(self, number: int) -> None:
         draft = self.root / "current.draft"

@@ -84,16 +84,16 @@ def replay(lake: Lake, settings: Settings, file: Path | None = None) -> Replay:
     open_rejects = {row["reject_id"]: row for row in lake.rejects().to_pylist()}
     known = set(lake.rejects(include_closed=True)["reject_id"].to_pylist())
     done = Replay()
-    groups: dict[tuple[str, str, str], list[tuple[dict[str, Any], dict[str, str]]]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[tuple[dict[str, Any], dict[str, str]]]] = defaultdict(list)
     corrected = _corrections(file, known) if file else _as_they_are(open_rejects)
     for reject_id, cells in corrected:
         reject = open_rejects.get(reject_id)
         if reject is None:
             done.n_known += 1
         else:
-            groups[reject["source"], reject["table_name"], reject["source_file"]].append((reject, cells))
-    for (source, table, item), pairs in groups.items():
-        _replay_item(lake, settings, _mapping(settings, source, table), item, pairs, done)
+            groups[reject["source"], reject["table_name"], reject[v.LOAD_ID]].append((reject, cells))
+    for (source, table, _), pairs in groups.items():
+        _replay_load(lake, settings, _mapping(settings, source, table), pairs, done)
     done.n_open = lake.rejects().num_rows
     return done
 
@@ -108,16 +108,17 @@ def _mapping(settings: Settings, source: str, table: str) -> Mapping:
         ) from None
 
 
-def _replay_item(
+def _replay_load(
     lake: Lake,
     settings: Settings,
     mapping: Mapping,
-    item: str,
     pairs: list[tuple[dict[str, Any], dict[str, str]]],
     done: Replay,
 ) -> None:
+    """Load those rows of one load's rejects that fit the contract now, and close them."""
     import pyarrow as pa
 
+    item = pairs[0][0][v.SOURCE_FILE]
     columns = list(dict.fromkeys(name for _, cells in pairs for name in cells))
     if not columns:
         done.reasons.append(f"{item}: {len(pairs)} lines could not be split into columns; fill them in in an export")
@@ -153,9 +154,17 @@ def _replay_item(
             notes=[f"replay of {len(closed)} corrected rows"],
             kind="replay",
             resolves=tuple(reject["reject_id"] for reject in closed),
+            beside=_beside(lake, first[v.LOAD_ID]),
         )
     )
     done.n_closed += len(closed)
+
+
+def _beside(lake: Lake, load_id: str) -> tuple[str, ...]:
+    """Return the load that rejected rows of a file, and those that replayed rejects of it before."""
+    rejected_by = {row["reject_id"]: row[v.LOAD_ID] for row in lake.read(v.REJECTS).to_pylist()}
+    replays = {row[v.LOAD_ID] for row in lake.read(v.RESOLUTIONS).to_pylist() if rejected_by[row["reject_id"]] == load_id}
+    return (load_id, *sorted(replays))
 
 
 def _without_rejects(rows: "pa.Table") -> Iterator[tuple["pa.RecordBatch", "pa.RecordBatch"]]:

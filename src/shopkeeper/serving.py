@@ -1,14 +1,28 @@
 """The questions that apps ask of a published version; read-only, and nothing but what is published."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper.errors import QueryError
 from shopkeeper.published import Published
+
+if TYPE_CHECKING:
+    import duckdb
+
+TABLE_FUNCTIONS = frozenset(
+    (
+        *("range", "generate_series", "unnest", "repeat", "json_each", "json_tree", "summary", "histogram"),
+        *("duckdb_tables", "duckdb_columns", "duckdb_schemas", "duckdb_functions", "duckdb_types", "pragma_table_info"),
+    )
+)
+"""What may stand after FROM besides tables; all else could reach files, logs or settings."""
+HIDDEN_FUNCTIONS = frozenset(("current_setting", "write_log", "getenv", "json_execute_serialized_sql"))
+HIDDEN_TABLES = frozenset(("duckdb_databases", "duckdb_logs", "pragma_database_list"))
 
 
 @dataclass(frozen=True)
@@ -35,8 +49,12 @@ def _json(value: object) -> str:
         return str(value)
     if isinstance(value, datetime | date):
         return json.dumps(value.isoformat())
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124
+    if isinstance(value, float) and not math.isfinite(value):
         return "null"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_json, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {_json(each)}" for key, each in value.items()) + "}"
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
@@ -54,19 +72,15 @@ class Serving:
         """
         import duckdb
 
-        with self.published.open() as connection:
-            version = self.published.current()
+        version, connection = self.published.open_numbered()
+        with connection:
             try:
-                statements = connection.extract_statements(sql)
-                allowed = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-                if len(statements) != 1 or statements[0].type not in allowed:
-                    kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
-                    raise QueryError(f"a query must be one SELECT; got {kinds}. The published version is read-only.")
-                found = connection.execute(statements[0])
+                _refuse_all_but_one_select(connection, sql)
+                found = connection.execute(sql)
                 columns = tuple(column[0] for column in found.description)
                 return Answer(columns, found.fetchall(), version)
             except duckdb.Error as error:
-                raise QueryError(f"the query must be answerable by the published version; {error}") from error
+                raise QueryError(f"a query must be one that the published version can answer; {error}") from error
 
     def ledger(self) -> Answer:
         """Return every identity of the ledger: rule, scope, expected, actual, difference."""
@@ -102,3 +116,50 @@ class Serving:
     def _one(self, sql: str) -> dict[str, Any]:
         answer = self.query(sql)
         return dict(zip(answer.columns, answer.rows[0], strict=True))
+
+
+def _refuse_all_but_one_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
+    """Raise QueryError unless ``sql`` is one SELECT that calls nothing which acts on the engine or tells of its machine.
+
+    The fence of the connection keeps files and settings away; this keeps away functions that log, write to disk
+    or show paths, by looking at the parsed statement, where no quoting or comment can hide a name.
+    """
+    import duckdb
+
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+        raise QueryError(f"a query must be one SELECT; got {kinds}. The published version is read-only.")
+    row = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
+    tree = json.loads(row[0]) if row else {}
+    if tree.get("error"):
+        said = str(tree.get("error_message", "nothing")).splitlines()[0]
+        raise QueryError(f"a query must be one SELECT; {said}. The published version is read-only.")
+    for node in _nodes(tree):
+        name = str(node.get("function_name", "")).lower()
+        is_table_function = "function" in node and node.get("type") == "TABLE_FUNCTION"
+        if is_table_function and (called := _name_of(node["function"])) not in TABLE_FUNCTIONS:
+            raise QueryError(
+                f"a table function must be one of {', '.join(sorted(TABLE_FUNCTIONS))}; got {called!r}. "
+                f"Select from a table of the published version instead."
+            )
+        if name in HIDDEN_FUNCTIONS:
+            raise QueryError(f"a function must leave the engine alone; got {name!r}. Leave it out.")
+        if str(node.get("table_name", "")).lower() in HIDDEN_TABLES and node.get("type") == "BASE_TABLE":
+            raise QueryError(f"a table must be one of those published; got {node['table_name']!r}. Choose another.")
+
+
+def _name_of(function: dict[str, Any]) -> str:
+    return str(function.get("function_name", "")).lower()
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    """Yield every object in a parsed statement."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

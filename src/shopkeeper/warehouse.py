@@ -75,7 +75,9 @@ class Warehouse:
 
     def code(self) -> str:
         """Return a fingerprint of everything but the data that decides what a build gives."""
-        digest = hashlib.sha256(json.dumps([__version__, self.variables], sort_keys=True).encode())
+        # Where the lake stands decides nothing: a project may be moved.
+        variables = {key: value for key, value in self.variables.items() if key not in {"lake", "delta_extension"}}
+        digest = hashlib.sha256(json.dumps([__version__, variables], sort_keys=True).encode())
         for file in sorted(PROJECT.rglob("*")):
             if file.suffix in {".sql", ".yml", ".csv"}:
                 digest.update(file.relative_to(PROJECT).as_posix().encode())

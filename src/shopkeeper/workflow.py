@@ -104,6 +104,11 @@ def ingest(
     A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. Raises UsageError for an
     unknown source.
     """
+    if not sources:
+        raise UsageError(
+            "a project must have a source; this one has none. Add a [sources.NAME] to shopkeeper.toml, or make a project "
+            "with `shopkeeper init DIR --preset NAME --path FILE`."
+        )
     for name in only:
         if name not in sources:
             known = ", ".join(sources) or "none"

@@ -4,6 +4,16 @@
     'price', 'quantity', 'currency']) }}
 {% endmacro %}
 
+{#- What an event is known by: the tracker's own id, else a hash of all that was said. chr(31) parts, chr(30) is null.
+    It is the dearest expression of the project: computed once for each event, after all filters. -#}
+{% macro event_key() %}
+coalesce(given_id, md5(concat_ws(
+    chr(31), {{ micros('occurred_at') }}
+    {%- for column in event_content()[1:] %}, coalesce(
+    {{- 'cast(' ~ column ~ ' as ' ~ dbt.type_string() ~ ')' if column in ('price', 'quantity') else column }}, chr(30)){% endfor -%}
+)))
+{% endmacro %}
+
 {% macro lineage() %}{{ return(['source', 'source_file', 'source_row', 'load_id']) }}{% endmacro %}
 
 {#- The loads whose rows a table names nowhere, asked for before it is built, so that only their partitions and row groups

@@ -82,8 +82,20 @@ from {{ lines }} as l cross join fence cross join price as p
 {{ return({
     'all': "whole",
     'country': "coalesce(country, 'unknown')",
+    'state': "coalesce(state, 'unknown')",
     'store': "coalesce(store_id, 'unknown')",
     'category': "coalesce(category, 'unknown')",
     'product': "coalesce(product_id, 'unknown')",
 }) }}
+{% endmacro %}
+
+{#- A catalogue may come, or change its mind, after the lines: keep the category of lines that carry none of their own. -#}
+{% macro refresh_categories(lines) %}
+{%- set sql -%}
+select l.order_line_id, coalesce(l.source_category, p.category) as category
+from {{ lines }} as l
+left join {{ ref('stg_lake__products') }} as p on l.product_id = p.product_id
+where l.source_category is null
+{%- endset -%}
+{%- if is_incremental() -%}{{ refresh_column(lines, 'order_line_id', 'category', sql) }}{%- endif -%}
 {% endmacro %}

@@ -22,7 +22,7 @@ existing as (
     where not has_given_id
         and occurred_at between {{ new.first_at }} and {{ new.last_at }}
         and substring(event_id, 1, 32) in (
-            select event_key from {{ ref('stg_lake__events') }} where {{ new.condition }} and given_id is null
+            select {{ event_key() }} from {{ ref('stg_lake__events') }} where {{ new.condition }} and given_id is null
         )
 ),
 {% endif %}
@@ -37,14 +37,16 @@ repeated as (
     union
     select quick_key
     from {{ ref('stg_lake__events') }}
-    where {{ new.condition }} and event_key in (select event_key from existing)
+    where {{ new.condition }} and {{ event_key() }} in (select event_key from existing)
     {% endif %}
 ),
 
+candidates as (
+    select * from {{ ref('stg_lake__events') }} where {{ new.condition }} and quick_key in (select quick_key from repeated)
+),
+
 together as (
-    select event_key, given_id is not null as has_given_id, {{ columns }}
-    from {{ ref('stg_lake__events') }}
-    where {{ new.condition }} and quick_key in (select quick_key from repeated)
+    select {{ event_key() }} as event_key, given_id is not null as has_given_id, {{ columns }} from candidates
     {% if new.count %}
     union all
     select event_key, has_given_id, {{ columns }} from existing
@@ -56,7 +58,7 @@ numbered as (
 ),
 
 events as (
-    select staged.event_key, staged.given_id is not null as has_given_id, {{ columns }}, 1 as nth
+    select {{ event_key() }} as event_key, staged.given_id is not null as has_given_id, {{ columns }}, 1 as nth
     from {{ ref('stg_lake__events') }} as staged
     left join repeated on staged.quick_key = repeated.quick_key
     where {{ new.condition }} and repeated.quick_key is null
@@ -72,8 +74,8 @@ select
     case when nth = 1 then event_key else event_key || '-' || nth end as event_id,
     event_type,
     occurred_at,
-    occurred_at_local,
     cast(occurred_at_local as date) as occurred_on,
+    cast(hour(occurred_at_local) as smallint) as occurred_hour,
     customer_id,
     session_id,
     product_id,

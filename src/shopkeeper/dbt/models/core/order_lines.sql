@@ -1,7 +1,7 @@
 -- Grain: one row per line of one order as the source said it; nothing is deleted. Key: order_line_id.
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='order_id', on_schema_change='fail',
-    post_hook="{{ mark_outliers(this) }}"
+    post_hook=["{{ refresh_categories(this) }}", "{{ mark_outliers(this) }}"]
 ) }}
 
 -- What the source said of a line, in the order that numbers the lines of an order whatever file came first.
@@ -27,20 +27,24 @@ lines as (
 ),
 {% endif %}
 
+catalogue as (
+    select product_id, category from {{ ref('stg_lake__products') }} where category is not null
+),
+
 numbered as (
     select
-        *,
+        lines.*,
         row_number() over (partition by order_id order by {{ content }}, source, source_file, source_row, load_id) as line_number,
         row_number() over (partition by order_id, {{ content }} order by source, source_file, source_row, load_id) as nth_equal
     from lines
 )
 
 select
-    order_id || '-' || line_number as order_line_id,
-    order_id,
+    numbered.order_id || '-' || numbered.line_number as order_line_id,
+    numbered.order_id,
     cast(line_number as integer) as line_number,
     customer_id,
-    product_id,
+    numbered.product_id,
     source_product_id,
     description,
     quantity,
@@ -54,8 +58,9 @@ select
     country,
     store_id,
     currency,
-    category,
-    {{ line_kind('order_id', 'product_id', 'quantity', 'unit_price') }} as line_kind,
+    coalesce(numbered.category, catalogue.category) as category,
+    numbered.category as source_category,
+    {{ line_kind('numbered.order_id', 'numbered.product_id', 'quantity', 'unit_price') }} as line_kind,
     nth_equal > 1 as is_duplicate,
     customer_id is not null as has_customer,
     unit_price = 0 as is_zero_price,
@@ -65,3 +70,4 @@ select
     source_row,
     load_id
 from numbered
+left join catalogue on numbered.product_id = catalogue.product_id

@@ -1,6 +1,13 @@
 -- Grain: one row per day with any order line, dimension and member; each dimension adds up to the shop's day.
-with lines as (
-    select *, 'all' as whole from {{ ref('order_lines') }} where {{ counts() }}
+with stores as (
+    select store_id as state_store_id, state from {{ ref('stg_lake__stores') }}
+),
+
+lines as (
+    select *, 'all' as whole
+    from {{ ref('order_lines') }}
+    left join stores on store_id = state_store_id
+    where {{ counts() }}
 ),
 
 final as (

@@ -1,8 +1,7 @@
 -- Grain: one row per weekday and hour of the shop's clock with a purchase. Key: iso_weekday, hour.
 with purchases as (
     select
-        {{ iso_weekday('occurred_on') }} as iso_weekday, hour(occurred_at_local) as hour,
-        occurred_on, customer_id, revenue
+        {{ iso_weekday('occurred_on') }} as iso_weekday, occurred_hour as hour, occurred_on, customer_id, revenue
     from {{ ref('events') }}
     where event_type = 'purchase' and not is_duplicate
 ),

@@ -1,7 +1,12 @@
 -- Grain: one row per month, dimension and member, without gaps from a member's first month to the shop's last.
-with lines as (
+with stores as (
+    select store_id as state_store_id, state from {{ ref('stg_lake__stores') }}
+),
+
+lines as (
     select *, 'all' as whole, cast(date_trunc('month', ordered_on) as date) as month_start
     from {{ ref('order_lines') }}
+    left join stores on store_id = state_store_id
     where {{ counts() }}
 ),
 

@@ -27,14 +27,6 @@ renamed as (
 
 select
     *,
-    -- What an event is known by: the tracker's id, else all that was said of it (chr(31) parts, chr(30) stands for null).
-    coalesce(given_id, md5(concat_ws(
-        chr(31),
-        {{ micros('occurred_at') }}
-        {%- for column in event_content() if column != 'occurred_at' %},
-        coalesce({{ column if column not in ('price', 'quantity') else 'cast(' ~ column ~ ' as ' ~ dbt.type_string() ~ ')' }}, chr(30))
-        {%- endfor %}
-    ))) as event_key,
-    -- The same, quicker and not quite unique: equal keys have equal quick keys.
+    -- Equal for equal events, but not quite unique: it finds repeats quickly and is never stored.
     case when given_id is not null then {{ quick_hash(['given_id']) }} else {{ quick_hash(event_content()) }} end as quick_key
 from renamed
