@@ -44,6 +44,7 @@ FOR_APPS = {"", "assembly", "workflow", "serving", "quarantine", "checkup", "set
 DOORS = {
     "duckdb": {
         "engine": "opens every connection, sets every option",
+        "lake": "turns the engine's errors into ours where it compares rows",
         "published": "tells a version that was pruned while it was opened by the engine's own error",
         "serving": "turns the engine's errors into QueryError and asks it for the kind of a statement",
         "sources.conformity": "tells raw data that cannot be read from a full disk by the engine's own errors",
