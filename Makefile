@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo-shop
 
-# make setup | demo | test | lint | bench | docs.PHONY: setup demo test lint bench docs clean
+.PHONY: setup demo test lint bench docs clean
 
 setup: $(READY)
 
