@@ -660,6 +660,10 @@ def _new_load_id(now: datetime) -> str:
 
 
 def empty(folder: Path) -> None:
-    """Remove everything inside a scratch folder and make it anew. May be repeated."""
+    """Remove everything inside a scratch folder and make it anew. May be repeated.
+
+    Raises StorageError if the disk refuses.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _door("making the scratch folder"):
+        folder.mkdir(parents=True, exist_ok=True)

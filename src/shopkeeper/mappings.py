@@ -3,9 +3,12 @@
 A preset or the project's ``shopkeeper.toml`` writes a mapping as a TOML table; this module checks it once.
 """
 
+import difflib
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, field, fields
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from shopkeeper.contracts import Contract, Kind, contract
 from shopkeeper.errors import SettingsError
@@ -65,12 +68,16 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
     ``where`` names the table in errors. Raises SettingsError for an unknown key, an unknown contract
     column, or a required column that is neither mapped nor constant.
     """
-    known = {item.name for item in fields(Mapping)}
+    known = [item.name for item in fields(Mapping)]
+    if not isinstance(table, dict):
+        raise SettingsError(f"{where} must be a table of settings; got {table!r}. Write it as {where} and its keys.")
     for key in table:
         if key not in known:
+            hint = _near(key, known) or "Remove it."
             raise SettingsError(
-                f"a mapping's keys must be among {', '.join(sorted(known))}; got {key!r} in {where}. Remove it."
+                f"a mapping's keys must be among {', '.join(sorted(known))}; got {key!r} in {where}. {hint}"
             )
+    _check_types(table, where)
     if "entity" not in table:
         raise SettingsError(f"a mapping must name its entity; got none in {where}. Add entity = \"order_lines\".")
     target = contract(str(table["entity"]))
@@ -78,9 +85,9 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
     constants = {name: str(value) for name, value in table.get("constants", {}).items()}
     for name in (*columns, *constants):
         if name not in target.column_names:
+            hint = _near(name, target.column_names) or "Map your column to one of these."
             raise SettingsError(
-                f"a mapped column must be one of {', '.join(target.column_names)}; got {name!r} in {where}. "
-                f"Map your column to one of these."
+                f"a mapped column must be one of {', '.join(target.column_names)}; got {name!r} in {where}. {hint}"
             )
     for column in target.columns:
         if column.required and column.name not in columns and column.name not in constants:
@@ -103,6 +110,35 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
             f"{mapping.thousands_mark!r} in {where}. For 1.234,56 write decimal_mark = ',' and thousands_mark = '.'."
         )
     return mapping
+
+
+def _check_types(table: MappingType[str, Any], where: str) -> None:
+    """Raise SettingsError for a value that is not of its key's type."""
+    rules: dict[str, tuple[Callable[[object], bool], str]] = {
+        **dict.fromkeys(("columns", "constants"), (lambda value: isinstance(value, dict), "a table")),
+        **dict.fromkeys(("optional", "datetime_formats"), (_is_texts, "a list of texts")),
+    }
+    for key, value in table.items():
+        holds, told = rules.get(key, (lambda value: isinstance(value, str), "a text"))
+        if not holds(value):
+            raise SettingsError(f"{key} must be {told}; got {value!r} in {where}. Correct it.")
+    if "datetime_formats" in table and not table["datetime_formats"]:
+        raise SettingsError(f"datetime_formats must name at least one format; got none in {where}. Remove the key.")
+    try:
+        ZoneInfo(table.get("timezone", "UTC"))
+    except (KeyError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"timezone must be an IANA zone such as Europe/London; got {table['timezone']!r} in {where}. Correct it."
+        ) from error
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def _names(value: object, where: str) -> tuple[str, ...]:

@@ -20,8 +20,20 @@ from shopkeeper.sources.conformity import Conformity, Scan, consecutive
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FACTS = ("reject_id", "source", "source_file", "source_row", "column_name", "rule", "value", "raw_text")
-"""What an export tells of each reject, before the source's own columns."""
+FACTS = {
+    "reject_id": "reject_id",
+    "reject_source": v.SOURCE,
+    "reject_file": v.SOURCE_FILE,
+    "reject_row": v.SOURCE_ROW,
+    "reject_column": "column_name",
+    "reject_rule": "rule",
+    "reject_value": "value",
+    "reject_text": "raw_text",
+}
+"""What an export tells of each reject, before the source's own columns: its column → ours.
+
+The prefix keeps them apart from the source's columns, which may well be named 'value' or 'source'.
+"""
 
 
 @dataclass
@@ -57,7 +69,7 @@ def explain(lake: Lake) -> list[dict[str, Any]]:
 def export(lake: Lake, file: Path) -> int:
     """Write the open rejects to a CSV: FACTS, then the source's columns as it wrote them; return how many.
 
-    A line that could not be split stands whole in ``raw_text`` and its columns are empty, to be filled in.
+    A line that could not be split stands whole in ``reject_text`` and its columns are empty, to be filled in.
     Raises StorageError if the file cannot be written.
     """
     rows = lake.rejects().to_pylist()
@@ -68,7 +80,7 @@ def export(lake: Lake, file: Path) -> int:
             writer = csv.writer(target)
             writer.writerow([*FACTS, *columns])
             for row, each in zip(rows, cells, strict=True):
-                facts = [row[name] for name in FACTS[:-1]] + ["" if each else row["raw_text"]]
+                facts = [row[name] for name in FACTS.values()][:-1] + ["" if each else row["raw_text"]]
                 writer.writerow([*facts, *(each.get(name) or "" for name in columns)])
     except OSError as error:
         raise StorageError(f"{file} must be writable; got: {error}. Name another file.") from error
@@ -189,6 +201,7 @@ def _as_they_are(rejects: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict
 
 
 def _corrections(file: Path, known: set[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    seen = set()
     try:
         with file.open(newline="", encoding="utf-8-sig") as source:
             reader = csv.DictReader(source)
@@ -204,8 +217,16 @@ def _corrections(file: Path, known: set[str]) -> Iterator[tuple[str, dict[str, s
                         f"reject_id must be one of this profile's rejects; got {row['reject_id']!r} in {file}, line "
                         f"{reader.line_num}. Leave that column as it was exported."
                     )
+                if row["reject_id"] in seen:
+                    raise ContractError(
+                        f"a reject must stand once in a file; got {row['reject_id']!r} again in {file}, line "
+                        f"{reader.line_num}. Remove one of the two; nothing was loaded."
+                    )
+                seen.add(row["reject_id"])
                 yield row["reject_id"], {name: row[name] for name in columns if name not in FACTS and row.get(name)}
     except FileNotFoundError:
         raise UsageError(f"the file to replay must exist; got {file}. Make one with `shopkeeper quarantine export`.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ContractError(f"{file} must be a CSV in UTF-8; {error}. Save it as such.") from error
+    except OSError as error:
+        raise UsageError(f"the file to replay must be readable; got: {error}. Name another.") from error

@@ -5,6 +5,8 @@ preset, shopkeeper.toml, its ``[profiles.NAME]``, environment.
 """
 
 import difflib
+import json
+import math
 import os
 import tomllib
 from collections.abc import Mapping as MappingType
@@ -148,6 +150,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "publishing": Publishing,
     "resources": Resources,
 }
+_KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 _TOP = (*_SECTIONS, "sources", "line_kinds", "profiles")
 
 
@@ -253,12 +256,16 @@ def _typed(value: object, default: object, where: str) -> object:
         return value.lower() == "true"
     if kind in {int, float} and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
-            return kind(value)
+            number = float(value)
+            # 2.5 is no whole number, and nan would pass every comparison with a limit.
+            if math.isfinite(number) and (kind is float or number == int(number)):
+                return kind(number)
         except ValueError:
             pass
-    elif isinstance(value, kind):
+    elif kind in {str, bool} and isinstance(value, kind):
         return value
-    raise SettingsError(f"{where} must be {kind.__name__}; got {value!r}. Write it like {default!r}.")
+    example = json.dumps(default)
+    raise SettingsError(f"{where} must be {_KIND_NAMES[kind]}; got {value!r}. Write it like {example}.")
 
 
 def _check(sections: MappingType[str, Any]) -> None:
@@ -292,6 +299,11 @@ def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} must be a table; got {raw!r}. Write [sources.{name}] and its keys below.")
         own = dict(raw)
+        if not isinstance(own.get("tables", {}), dict):
+            raise SettingsError(
+                f"{where[:-1]}.tables] must be a table of tables; got {own['tables']!r}. Write "
+                f"[sources.{name}.tables.NAME] and its keys below."
+            )
         tables = _merge(presets.load(own.pop("preset"))["tables"] if "preset" in own else {}, own.pop("tables", {}))
         if not tables:
             raise SettingsError(
@@ -305,8 +317,15 @@ def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
 
 def _line_kinds(table: MappingType[str, Any]) -> LineKinds:
     _refuse_unknown(table, ("codes", "prefixes", "orders"), "[line_kinds]")
-    for part in ("codes", "prefixes", "orders"):
+    for part, kind_of, told in (
+        ("codes", list, 'a list of codes, as postage = ["POST"]'),
+        ("prefixes", str, 'a text, as gift_voucher = "GIFT"'),
+        ("orders", str, 'a text, as cancellation = "C"'),
+    ):
         _refuse_unknown(table.get(part, {}), v.LINE_KINDS, f"[line_kinds.{part}]")
+        for kind, value in table.get(part, {}).items():
+            if not isinstance(value, kind_of):
+                raise SettingsError(f"line_kinds.{part}.{kind} must be {told}; got {value!r}. Write it so.")
     return LineKinds(
         {kind: tuple(str(code).strip().upper() for code in codes) for kind, codes in table.get("codes", {}).items()},
         {kind: str(prefix).upper() for kind, prefix in table.get("prefixes", {}).items()},
@@ -404,7 +423,9 @@ def write_project(folder: Path, *, preset: str | None = None, path: str | None =
     try:
         folder.mkdir(parents=True, exist_ok=True)
         target.write_text(written, "utf-8")
-        (folder / ".gitignore").write_text("data/\nsecrets.toml\n", "utf-8")
+        ignored = folder / ".gitignore"
+        if not ignored.exists():
+            ignored.write_text("data/\nsecrets.toml\n", "utf-8")
     except OSError as error:
         raise UsageError(f"the project's folder must be writable; got: {error}. Name another folder.") from error
     return target
@@ -412,6 +433,4 @@ def write_project(folder: Path, *, preset: str | None = None, path: str | None =
 
 def _quoted(text: str) -> str:
     """Return a text as a TOML basic string."""
-    import json
-
     return json.dumps(text, ensure_ascii=False)

@@ -152,6 +152,8 @@ class Warehouse:
                 outcome = dbtRunner(callbacks=[listen]).invoke([*quiet, *command, *self.arguments()])
             finally:
                 _close_dbt()
+        if isinstance(outcome.exception, KeyboardInterrupt):
+            raise outcome.exception
         if outcome.exception is not None:
             raise BuildError(f"the warehouse must build; dbt says: {outcome.exception}. See {self.work / 'logs'}.")
         results = list(outcome.result)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shopkeeper.contracts import contract
-from shopkeeper.errors import LockedError, ShopkeeperError, UsageError
+from shopkeeper.errors import LockedError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.lake import Incoming, Lake, Load, empty
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
@@ -65,10 +65,16 @@ class Ingest:
 def exclusive(home: Path) -> Iterator[None]:
     """Hold a profile for one run at a time; the kernel lets go if the process dies.
 
-    Raises LockedError that names the process that holds it.
+    Raises LockedError that names the process that holds it, StorageError if the folder may not be written.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a+") as lock:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        opened = (home / "lock").open("a+")
+    except OSError as error:
+        raise StorageError(
+            f"the project's folder must be writable; got: {error}. Give this user the right, or name another project."
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -133,21 +139,24 @@ def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, tell: Te
         done.taken.append(Taken(name, name, "failed", message=str(error)))
         return
     done.skipped += list(getattr(source, "skipped", []))
+    done.taken += [Taken(name, item, "failed", message=said) for item, said in getattr(source, "failed", [])]
     for place, item in enumerate(items):
         tell("ingest", f"{name}: {item.name}", place, len(items))
         done.taken.append(_ingest_item(lake, name, source, item, known, tell))
+    if close := getattr(source, "close", None):
+        close()
 
 
 def _ingest_item(lake: Lake, name: str, source: Source, item: Item, known: Known, tell: Tell) -> Taken:
     before = known.items.get(item.name)
-    if before == item.fingerprint:
+    if before and before == item.fingerprint:
         return Taken(name, item.name, "unchanged")
     twin = known.fingerprints.get(item.fingerprint)
-    if twin is not None and twin != item.name:
+    if item.fingerprint and twin is not None and twin != item.name:
         return Taken(name, item.name, "same_content", message=f"same content as {twin}, which is loaded")
     try:
         with source.read(item) as reading:
-            if before is not None:
+            if before is not None and not item.is_window:
                 reading.notes.append("the file changed since it was last loaded; only what is new was added")
             load = lake.load(_incoming(name, item, reading, tell))
     except ShopkeeperError as error:

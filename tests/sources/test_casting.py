@@ -96,10 +96,20 @@ def test_a_minimum_is_kept(read, lines):
     [
         ("2020-07-01 12:00", "UTC", ["%Y-%m-%d %H:%M"], datetime(2020, 7, 1, 12, tzinfo=UTC)),
         ("2020-07-01 12:00", "Europe/London", ["%Y-%m-%d %H:%M"], datetime(2020, 7, 1, 11, tzinfo=UTC)),
-        ("2020-07-01T12:00:00Z", "Europe/London", ["%Y-%m-%dT%H:%M:%SZ"], datetime(2020, 7, 1, 12, tzinfo=UTC)),
+        (
+            "2020-07-01T12:00:00Z",
+            "Europe/London",
+            ["%Y-%m-%dT%H:%M:%SZ"],
+            datetime(2020, 7, 1, 12, tzinfo=UTC),
+        ),
         ("2020-07-01 12:00 UTC", "Asia/Tokyo", ["%Y-%m-%d %H:%M UTC"], datetime(2020, 7, 1, 12, tzinfo=UTC)),
         ("2020-07-01 12:00+02:00", "Asia/Tokyo", ["%Y-%m-%d %H:%M%z"], datetime(2020, 7, 1, 10, tzinfo=UTC)),
-        ("2020-07-01 12:00+02:00", "UTC", ["%Y-%m-%d", "%Y-%m-%d %H:%M%z"], datetime(2020, 7, 1, 10, tzinfo=UTC)),
+        (
+            "2020-07-01 12:00+02:00",
+            "UTC",
+            ["%Y-%m-%d", "%Y-%m-%d %H:%M%z"],
+            datetime(2020, 7, 1, 10, tzinfo=UTC),
+        ),
         ("1/7/2020", "UTC", ["%Y-%m-%d", "%d/%m/%Y"], datetime(2020, 7, 1, tzinfo=UTC)),
     ],
 )

@@ -90,7 +90,9 @@ def test_too_few_and_too_many_fields_are_rejected(read):
 
 def test_a_quote_inside_of_a_field_is_a_character(read):
     """Inches are no quotes, on one line or on many."""
-    found = read(HEAD + b'o,1/2" pipe,1,1,2020-01-01\no,"2"" pipe",1,1,2020-01-01\no,5" x 7",1,1,2020-01-01\n')
+    found = read(
+        HEAD + b'o,1/2" pipe,1,1,2020-01-01\no,"2"" pipe",1,1,2020-01-01\no,5" x 7",1,1,2020-01-01\n'
+    )
     assert found.column("product_id") == ['1/2" pipe', '2" pipe', '5" x 7"']
 
 
@@ -146,9 +148,9 @@ def test_a_header_alone_has_no_rows(read):
 
 def test_names_that_look_like_sql_or_patterns_are_names(read):
     """In a column and in a file."""
-    nasty = "x'); drop table \"y\"; --"
+    nasty = 'x\'); drop table "y"; --'
     found = read(
-        b"id,\"" + nasty.replace('"', '""').encode() + b'"\ns1,red\n',
+        b'id,"' + nasty.replace('"', '""').encode() + b'"\ns1,red\n',
         name="a[1]*'b.csv",
         entity="stores",
         columns={"store_id": "id", "name": nasty},
@@ -193,7 +195,9 @@ CLEAN = HEAD + b"".join(
 EDITS = st.lists(
     st.tuples(
         st.integers(len(HEAD), len(CLEAN)),
-        st.sampled_from([b"", b'"', b'""', b"\n", b"\r", b"\r\n", b",", b'",', b',"', b"\xff", b"\xc3\xa9", b"\0"]),
+        st.sampled_from(
+            [b"", b'"', b'""', b"\n", b"\r", b"\r\n", b",", b'",', b',"', b"\xff", b"\xc3\xa9", b"\0"]
+        ),
         st.integers(0, 6),
     ),
     max_size=5,
@@ -210,7 +214,9 @@ def corrupt(edits: list[tuple[int, bytes, int]]) -> bytes:
 @FAST
 @given(EDITS)
 def test_no_damage_loses_a_record(read, edits):
-    """Rows and rejects are as many as the census counts, each with a number of its own (the fixture checks the sum)."""
+    """Rows and rejects are as many as the census counts, each with a number of its own (the fixture checks
+    the sum).
+    """
     found = read(corrupt(edits))
     numbers = Counter(row["source_row"] for row in (*found.rows, *found.rejects))
     assert sorted(numbers) == list(range(2, found.rows_read + 2))

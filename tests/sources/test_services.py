@@ -44,7 +44,9 @@ def serving() -> Iterator[Server]:
             server.asked.append((self.command, self.path, dict(self.headers)))
             answer = server.answers.get(parts.path, (404, {}, b""))
             if callable(answer):
-                answer = answer({key: values[0] for key, values in parse_qs(parts.query).items()}, self.headers)
+                answer = answer(
+                    {key: values[0] for key, values in parse_qs(parts.query).items()}, self.headers
+                )
             status, headers, body = answer
             self.send_response(status)
             for key, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -117,7 +119,9 @@ def zipped(**files: bytes) -> bytes:
 
 
 def test_a_url_is_read_as_a_file_and_known_by_its_etag(source, server, every):
-    """The name has no host and no query; an unchanged ETag is an unchanged fingerprint, without a download."""
+    """The name has no host and no query; an unchanged ETag is an unchanged fingerprint, without a
+    download.
+    """
     server.answers["/a/lines.csv"] = (200, {"ETag": '"1"'}, CSV)
     web = source("files", path=f"{server.url}/a/lines.csv?token=secret")
     assert [row["order_id"] for row in every(web)["lines.csv"].rows] == ["o1", "o2"]
@@ -152,7 +156,9 @@ def test_a_server_that_stays_down_is_told_without_secrets(source, server, every)
     assert len(server.asked) == 5
 
 
-@pytest.mark.parametrize(("status", "advice"), [(401, "secrets.toml"), (403, "may read"), (404, "Check the address")])
+@pytest.mark.parametrize(
+    ("status", "advice"), [(401, "secrets.toml"), (403, "may read"), (404, "Check the address")]
+)
 def test_refusals_are_not_tried_again(source, server, every, status, advice):
     """What trying again cannot help is told at once, with what to do."""
     server.answers["/lines.csv"] = (status, {}, b"")
@@ -206,7 +212,9 @@ def by_offset(query, headers):
 
 def by_cursor(query, headers):
     start = int(query.get("after", 0))
-    return as_json({"data": {"items": RECORDS[start : start + 3]}, "meta": {"next": start + 3 if start < 6 else None}})
+    return as_json(
+        {"data": {"items": RECORDS[start : start + 3]}, "meta": {"next": start + 3 if start < 6 else None}}
+    )
 
 
 def by_next(query, headers):
@@ -253,7 +261,12 @@ def test_a_rest_cursor_asks_from_the_last_one_on(source, server, every):
         return as_json([record for record in RECORDS if record["at"] > query.get("since", "")])
 
     server.answers["/orders"] = answer
-    options = {"url": f"{server.url}/orders", "cursor": "at", "cursor_parameter": "since", "token_header": "X-Key"}
+    options = {
+        "url": f"{server.url}/orders",
+        "cursor": "at",
+        "cursor_parameter": "since",
+        "token_header": "X-Key",
+    }
     rest = source("rest", {"token": "k"}, **options)
     (found,) = every(rest).values()
     assert (found.rows_read, found.cursor) == (7, "2020-01-07")
@@ -286,7 +299,11 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(source, server, ever
     """Not even in a header of its own."""
     with serving() as other:
         other.answers["/orders"] = as_json(RECORDS)
-        server.answers["/orders"] = (302, {"Location": other.url.replace("127.0.0.1", "localhost") + "/orders"}, b"")
+        server.answers["/orders"] = (
+            302,
+            {"Location": other.url.replace("127.0.0.1", "localhost") + "/orders"},
+            b"",
+        )
         rest = source("rest", {"token": "t0p"}, url=f"{server.url}/orders", token_header="X-Key")
         assert next(iter(every(rest).values())).rows_read == 7
         assert "t0p" not in str(other.asked)
@@ -299,7 +316,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(source, server, ever
         ("files", {"path": "x", "color": "red"}, "options of files must be among"),
         ("files", {}, "must have path"),
         ("rest", {"url": 5}, "url must be a text"),
-        ("rest", {"url": "http://x", "table": "no"}, "table must be one of lines"),
+        ("rest", {"url": "http://x", "table": "no"}, "a table must be one of lines"),
         ("rest", {"url": "http://x", "pages": {"style": "spiral"}}, "style must be one of"),
         ("rest", {"url": "http://x", "pages": {"colour": "red"}}, "pages must have"),
         ("postgres", {"tables": {"lines": "t"}}, "the secret dsn"),
@@ -335,7 +352,12 @@ def bucket():
 def test_objects_of_a_bucket(source, every, bucket):
     """One, those below a prefix, and those a pattern matches; a changed object has another fingerprint."""
     client, endpoint = bucket
-    for key, body in {"in/a.csv": CSV, "in/b/c.zip": zipped(lines=CSV), "in/b/d.bin": b"x", "out/e.csv": CSV}.items():
+    for key, body in {
+        "in/a.csv": CSV,
+        "in/b/c.zip": zipped(lines=CSV),
+        "in/b/d.bin": b"x",
+        "out/e.csv": CSV,
+    }.items():
         client.put_object(Bucket="shop", Key=key, Body=body)
     secrets = {"access_key": "id", "secret_key": "key"}
     settings = {"endpoint": endpoint, "region": "us-east-1"}
@@ -344,7 +366,10 @@ def test_objects_of_a_bucket(source, every, bucket):
         return source("files", secrets, path=f"s3://shop/{path}", **settings)
 
     below = at("in")
-    assert {name: found.rows_read for name, found in every(below).items()} == {"a.csv": 2, "b/c.zip/lines.csv": 2}
+    assert {name: found.rows_read for name, found in every(below).items()} == {
+        "a.csv": 2,
+        "b/c.zip/lines.csv": 2,
+    }
     assert [word.partition(":")[0] for word in below.skipped] == ["b/d.bin"]
     assert list(every(at("out/e.csv"))) == ["e.csv"]
     assert list(every(at("*/?.csv"))) == ["in/a.csv", "out/e.csv"]
@@ -375,13 +400,19 @@ def test_a_postgres_table_with_a_cursor(source, every, postgres):
         "('o2', null, 2, 99999999.9999, '2020-01-02 00:00+00'), (null, 's', 3, 1, '2020-01-02 00:00+00');"
     )
     database = source(
-        "postgres", {"dsn": postgres.get_uri()}, tables={"lines": "public.Order lines"}, cursors={"lines": "at"}
+        "postgres",
+        {"dsn": postgres.get_uri()},
+        tables={"lines": "public.Order lines"},
+        cursors={"lines": "at"},
     )
     (item,) = database.items(Known())
     assert item.name == "shop/public.Order lines"
     (found,) = every(database).values()
     assert [str(row["unit_price"]) for row in found.rows] == ["1.2345", "99999999.9999"]
-    assert (found.rows_read, [reject["rule"] for reject in found.rejects]) == (3, ["order_id must not be empty"])
+    assert (found.rows_read, [reject["rule"] for reject in found.rejects]) == (
+        3,
+        ["order_id must not be empty"],
+    )
     known = Known(cursors={"lines": found.cursor})
     (same,), (again,) = list(database.items(known)), list(database.items(known))
     assert same.fingerprint == again.fingerprint
@@ -418,7 +449,7 @@ def test_a_postgres_table_that_does_not_fit_is_told(source, every, postgres):
     """No such table, no such cursor, no such column."""
     postgres.psql("create table empty_one (x int);")
     dsn = {"dsn": postgres.get_uri()}
-    with pytest.raises(OutsideError, match="must be readable; got .*does not exist"):
+    with pytest.raises(OutsideError, match=r"must be readable; got .*does not exist"):
         every(source("postgres", dsn, tables={"lines": "nowhere"}))
     with pytest.raises(OutsideError, match="does not exist"):
         every(source("postgres", dsn, tables={"lines": "empty_one"}, cursors={"lines": "at"}))

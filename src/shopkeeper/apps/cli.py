@@ -34,28 +34,59 @@ ProjectOption = Annotated[Path, typer.Option("--project", help="The project's fo
 ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 HERE = Path()
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line and turn our errors into one sentence and an exit code."""
+    """Run the command line and turn errors into one sentence and an exit code."""
+    as_json = "--json" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter shows a question mark instead of stopping the work.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        app(standalone_mode=True)
+        # In its standalone mode, typer prints usage errors by itself; for programs we print them as JSON.
+        sys.exit(app(standalone_mode=not as_json) or 0)
     except ShopkeeperError as error:
-        _print_error(error)
+        _print_error(type(error).__name__, str(error), as_json)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nobody is left to tell.
         sys.stderr.close()
         sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one sentence
+        if as_json and hasattr(error, "format_message"):
+            _print_error("UsageError", error.format_message(), as_json)
+            sys.exit(2)
+        _print_error(type(error).__name__, _unexpected(error), as_json)
+        sys.exit(1)
 
 
-def _print_error(error: ShopkeeperError) -> None:
-    if "--json" in sys.argv:
+def _print_error(kind: str, message: str, as_json: bool) -> None:
+    if as_json:
         from shopkeeper.apps.screen import print_json
 
-        print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+        print_json({"error": {"type": kind, "message": message}})
     else:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
+
+
+def _unexpected(error: Exception) -> str:
+    """Write the details of an error nobody foresaw to a file of the user's own, and return the sentence that says so.
+
+    Its text is not printed: another library wrote it and it may hold anything, credentials included.
+    """
+    import tempfile
+    import traceback
+
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="shopkeeper-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.writelines(traceback.format_exception(error))
+        where = f"Details are in {file.name}: please report them"
+    except OSError:
+        where = "Its details could not be written; free some space and run the same command again"
+    return f"this must not happen: an unforeseen {type(error).__name__}. What was published still serves. {where}."
 
 
 def _open(project: Path, profile: str) -> "Shopkeeper":
@@ -245,7 +276,7 @@ def loads(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json
 @app.command()
 def versions(
     table: Annotated[str | None, typer.Argument(metavar="[LAKE_TABLE]", help="List the versions of a lake table instead.")] = None,
-    at: Annotated[int | None, typer.Option(help="Print the lake table as of this version, as CSV.", metavar="N")] = None,
+    at: Annotated[int | None, typer.Option(help="Print the lake table as of this version, as CSV or JSON.", metavar="N")] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
@@ -258,7 +289,10 @@ def versions(
 
     parts = _open(project, profile)
     if table is not None and at is not None:
-        parts.lake.write_csv(table, at, sys.stdout.buffer)
+        if as_json:
+            print_json(parts.lake.read(table, at).to_pylist())
+        else:
+            parts.lake.write_csv(table, at, sys.stdout.buffer)
         return
     if at is not None:
         raise UsageError("--at must come with a lake table; got none. Write `shopkeeper versions order_lines --at 3`.")

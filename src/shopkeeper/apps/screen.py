@@ -166,6 +166,8 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
     seconds = time.monotonic() - started
     out.print()
     title = f"version {run.version.number} published in {seconds:.1f} s"
+    if not run.build.models:
+        title = f"nothing new, version {run.version.number} is current ({seconds:.1f} s)"
     if not summary["n_order_lines"]:
         _print_events_only(summary, title)
     else:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from shopkeeper.errors import ContractError
 from shopkeeper.sources.outside import disk_trouble
@@ -23,7 +23,9 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, NotImpleme
 
 @dataclass(frozen=True)
 class Limits:
-    """How far unpacking may go: ``size`` bytes in all, and ``ratio`` to what is packed once past ``ratio_from``."""
+    """How far unpacking may go: ``size`` bytes in all, and ``ratio`` to what is packed once past
+    ``ratio_from``.
+    """
 
     size: int = 50 * 1024**3
     ratio: int = 1000
@@ -32,11 +34,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Member:
-    """One file inside of an archive: the names that lead to it, its unpacked size as declared, its SHA-256."""
+    """One file inside of an archive: the names that lead to it, its unpacked size as declared, its
+    SHA-256.
+    """
 
     names: tuple[str, ...]
     size: int
     fingerprint: str
+
+
+class Readable(Protocol):
+    """What gives bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at the end."""
 
 
 def members(path: Path, where: str, folder: Path, limits: Limits) -> Iterator[Member]:
@@ -87,7 +98,7 @@ def _members(
             yield Member(names, info.file_size, digest.hexdigest())
 
 
-def bounded_chunks(source: IO[bytes], packed: int, where: str, limits: Limits) -> Iterator[bytes]:
+def bounded_chunks(source: Readable, packed: int, where: str, limits: Limits) -> Iterator[bytes]:
     """Yield what an archive member unpacks to, refusing to go past the limits.
 
     Raises ContractError when it would.
@@ -95,21 +106,23 @@ def bounded_chunks(source: IO[bytes], packed: int, where: str, limits: Limits) -
     yield from _bounded(source, packed, where, limits)
 
 
-def _bounded(source: IO[bytes], packed: int, where: str, limits: Limits) -> Iterator[bytes]:
+def _bounded(source: Readable, packed: int, where: str, limits: Limits) -> Iterator[bytes]:
     unpacked = 0
     while chunk := source.read(CHUNK):
         unpacked += len(chunk)
         swollen = unpacked > limits.ratio_from and unpacked > limits.ratio * max(packed, 1)
         if unpacked > limits.size or swollen:
             raise ContractError(
-                f"an archive must unpack to at most {limits.size} bytes and {limits.ratio} times its size; got more "
-                f"than {unpacked} bytes from {packed} in {where}. It may be a zip bomb: unpack it by hand if you "
+                f"an archive must unpack to at most {limits.size} bytes and {limits.ratio} times its size; "
+                "got more "
+                f"than {unpacked} bytes from {packed} in {where}. It may be a zip bomb: unpack it by hand if "
+                "you "
                 f"trust it."
             )
         yield chunk
 
 
-def _copy(source: IO[bytes], target: Path, packed: int, where: str, limits: Limits) -> None:
+def _copy(source: Readable, target: Path, packed: int, where: str, limits: Limits) -> None:
     with disk_trouble(target.parent):
         sink = target.open("wb")
     with sink:
@@ -128,7 +141,8 @@ def _trouble(where: str) -> Iterator[None]:
         ) from None
     except DAMAGE as error:
         raise ContractError(
-            f"an archive must be whole; got {str(error) or 'an early end'!r} in {where}. Fetch or export it again."
+            f"an archive must be whole; got {str(error) or 'an early end'!r} in {where}. Fetch or export it "
+            "again."
         ) from None
 
 

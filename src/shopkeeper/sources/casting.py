@@ -2,7 +2,8 @@
 
 Everything is an expression over whole columns: no row is looked at in Python. A ``Cast`` holds two of them:
 ``value``, which is null where the text does not fit, and ``fault``, which is true for exactly those rows that
-break a rule (it names the value by its alias, so that nothing is computed twice). Moments come out as naive UTC timestamps; marking them as UTC costs nothing in Arrow.
+break a rule (it names the value by its alias, so that nothing is computed twice). Moments come out as naive
+UTC timestamps; marking them as UTC costs nothing in Arrow.
 """
 
 import re
@@ -26,13 +27,14 @@ class Field:
     """One column as the source has it: its name, the SQL that reads it, and its DuckDB type.
 
     ``exact`` is false where text was rendered from binary floats (spreadsheets), whose last digits mean
-    nothing.
+    nothing. ``has_empty`` is false where the scan gives null for empty text already.
     """
 
     name: str
     sql: str
     duckdb_type: str
     exact: bool = True
+    has_empty: bool = True
 
     @property
     def is_text(self) -> bool:
@@ -57,10 +59,12 @@ def text_of(field: Field) -> str:
     """Return SQL for a raw column as text: 17850.0 as '17850', a nested value as JSON, empty as null."""
     x = field.sql
     if field.is_text:
-        return f"nullif({x}, '')"
+        return f"nullif({x}, '')" if field.has_empty else x
     if field.is_float:
+        # Not a number is how data frames write that there is none.
         whole = f"{x} = trunc({x}) and abs({x}) < 1e15"
-        return f"case when {whole} then cast(cast({x} as BIGINT) as VARCHAR) else cast({x} as VARCHAR) end"
+        integer = f"cast(cast({x} as BIGINT) as VARCHAR)"
+        return f"case when isnan({x}) then null when {whole} then {integer} else cast({x} as VARCHAR) end"
     if field.duckdb_type.endswith("]") or field.duckdb_type.startswith(("STRUCT", "MAP", "UNION")):
         return f"cast(to_json({x}) as VARCHAR)"
     return f"nullif(cast({x} as VARCHAR), '')"
@@ -100,7 +104,7 @@ def number_pattern(kind: Kind, mapping: Mapping) -> str:
 
     Zeros beyond the last allowed decimal change nothing and are allowed.
     """
-    symbols = "[\\s" + _class(mapping.currency_symbols) + "]*"
+    symbols = f"[\\s{_class(mapping.currency_symbols)}]*"
     whole = "[0-9]*"
     if mapping.thousands_mark:
         whole = f"(?:[0-9]*|[0-9]{{1,3}}(?:[{_class(mapping.thousands_mark)}][0-9]{{3}})+)"
@@ -137,7 +141,7 @@ def _text(column: Column, field: Field) -> Cast:
     if not column.required:
         return Cast(value, "false")
     blank = f" or {_is_blank(field.sql)}" if field.is_text else ""
-    return Cast(value, f"({field.sql} is null{blank})")
+    return Cast(value, f"({value} is null{blank})")
 
 
 def _number(column: Column, field: Field, mapping: Mapping) -> Cast:
@@ -163,12 +167,16 @@ def _number_text(column: Column, field: Field, mapping: Mapping) -> tuple[str, s
         cleaned = f"regexp_replace({cleaned}, {literal(f'[{noise}]')}, '', 'g')"
     if mapping.decimal_mark != ".":
         cleaned = f"replace({cleaned}, {literal(mapping.decimal_mark)}, '.')"
-    pattern = number_pattern(column.kind, mapping)
     value = f"try_cast({cleaned} as {target})"
-    strays = f"not regexp_full_match({text}, {literal(pattern)})"
+    # Nearly every number is plain, and the plain pattern is quicker than the whole one.
+    plain = (
+        f"[-+]?[0-9]*(?:[.][0-9]{{0,{DECIMALS[column.kind]}}})?" if mapping.decimal_mark == "." else "[0-9]*"
+    )
+    whole = f"not regexp_full_match({text}, {literal(number_pattern(column.kind, mapping))})"
+    strays = f"case when regexp_full_match({text}, {literal(plain)}) then false else {whole} end"
     if not field.exact:
         close = _strays(f"try_cast({cleaned} as DOUBLE)", target, "DOUBLE")
-        strays = f"({strays} and (not regexp_full_match({text}, '[-+0-9.eE]+') or coalesce({close}, true)))"
+        strays = f"({whole} and (not regexp_full_match({text}, '[-+0-9.eE]+') or coalesce({close}, true)))"
     return value, strays
 
 

@@ -49,8 +49,9 @@ RowNumbers = Callable[[int, int], "NDArray[np.int64]"]
 class Scan:
     """Raw rows as SQL.
 
-    ``sql``: a table expression that yields the columns the fields read. ``row``: SQL of the row's number, where
-    the scan knows it. ``broken``: SQL that is the raw line where it could not be split into columns, else null;
+    ``sql``: a table expression that yields the columns the fields read. ``row``: SQL of the row's number,
+    where the scan knows it. ``broken``: SQL that is the raw line where it could not be split into columns,
+    else null;
     ``broken_rule`` says what such a line should have been.
     """
 
@@ -91,7 +92,8 @@ def check_timezone(name: str) -> str:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise SettingsError(
-            f"timezone must be a name such as Europe/London or UTC; got {name!r}. See the list of tz database names."
+            f"timezone must be a name such as Europe/London or UTC; got {name!r}. See the list of tz "
+            "database names."
         ) from None
     return "UTC" if name in {"UTC", "Etc/UTC"} else name
 
@@ -157,9 +159,9 @@ def scan_trouble(where: str) -> Iterator[None]:
 class Conformity:
     """How the columns found in one item become those of its contract.
 
-    ``fields``: the columns found. ``timezone``: the shop's; the mapping's own goes first. ``where``: the item's
-    name, for messages. Making one raises ContractError for a missing or doubled column, SettingsError for an
-    unknown time zone.
+    ``fields``: the columns found. ``timezone``: the shop's; the mapping's own goes first. ``where``: the
+    item's name, for messages. Making one raises ContractError for a missing or doubled column, SettingsError
+    for an unknown time zone.
     """
 
     fields: Sequence[Field]
@@ -224,12 +226,18 @@ class Conformity:
         chosen = ", ".join(f"{casting.alias(name)} as {quote(name)}" for name in casts)
         faults = {name: made.fault for name, made in casts.items() if made.fault != "false"}
         any_fault = " or ".join(faults.values()) or "false"
-        broken = f"({scan.broken})" if scan.broken else "null"
         listed = ", ".join(f"case when {fault} then {literal(name)} end" for name, fault in faults.items())
-        bad = f"case when {broken} is not null then '' when {any_fault} then concat_ws(',', {listed or 'null'}) end"
-        raw = f"case when {broken} is not null then {broken} when {any_fault} then {casting.as_raw_json(list(self.fields))} end"
+        bad = f"when {any_fault} then concat_ws(',', {listed or 'null'})"
+        raw = casting.as_raw_json(list(self.fields))
+        if scan.broken:
+            bad = f"when ({scan.broken}) is not null then '' {bad}"
+            raw = f"coalesce({scan.broken}, {raw})"
         row = f", cast({scan.row} as BIGINT) as source_row" if scan.row else ""
-        return f"select {chosen}{row}, {bad} as bad, {raw} as raw from (select *, {values} from {scan.sql})"
+        # Three steps, so that each expression is computed once for all rows, and raw for the bad ones only.
+        return (
+            f"select {chosen}{row}, bad, case when bad is not null then {raw} end as raw "
+            f"from (select *, case {bad} end as bad from (select *, {values} from {scan.sql}))"
+        )
 
     def _casts(self) -> dict[str, Cast]:
         zone = check_timezone(self.mapping.timezone or self.timezone)
@@ -259,7 +267,8 @@ class Conformity:
         doubled = [name for name, count in counts.items() if count > 1]
         if doubled:
             raise ContractError(
-                f"column names must differ from one another; got {doubled[0]!r} {counts[doubled[0]]} times in "
+                f"column names must differ from one another; got {doubled[0]!r} {counts[doubled[0]]} times "
+                "in "
                 f"{self.where}. Rename one of them in the file's header."
             )
 

@@ -27,7 +27,14 @@ from shopkeeper.sources.transfer import Retries
 if TYPE_CHECKING:
     import duckdb
 
-CONNECTION_SIGNS = ("could not connect", "connection refused", "timeout", "could not translate", "starting up", "closed the connection")
+CONNECTION_SIGNS = (
+    "could not connect",
+    "connection refused",
+    "timeout",
+    "could not translate",
+    "starting up",
+    "closed the connection",
+)
 
 
 @dataclass(frozen=True)
@@ -81,17 +88,24 @@ class PostgresSource:
     def items(self, known: Known) -> Iterator[Item]:
         """Yield one item for each relation: what lies at or after its last cursor.
 
-        Raises OutsideError if the server or the relation cannot be read, TransientError if trying again did not
-        help.
+        Raises OutsideError if the server or the relation cannot be read, TransientError if trying again did
+        not help.
         """
         for table, relation in self.relations.items():
             since = known.cursors.get(table) if relation.cursor else None
             with self._connection() as connection:
                 window = self._window(connection, relation, since)
             told = f"{relation.sql}\n{window.since}\n{window.upto}\n{window.rows}"
-            fingerprint = hashlib.sha256(told.encode()).hexdigest()
+            # Without a cursor nothing short of reading tells whether a row changed.
+            fingerprint = hashlib.sha256(told.encode()).hexdigest() if relation.cursor else ""
             yield Item(
-                f"{self.name}/{relation.name}", table, self.mappings[table], fingerprint, window.rows, since or ""
+                f"{self.name}/{relation.name}",
+                table,
+                self.mappings[table],
+                fingerprint,
+                window.rows,
+                since or "",
+                is_window=True,
             )
 
     def read(self, item: Item) -> AbstractContextManager[Reading]:
@@ -143,7 +157,9 @@ class PostgresSource:
         ((rows, upto),) = self._ask(relation, connection, _pushed(sql))
         return Window(since, int(rows), upto)
 
-    def _ask(self, relation: Relation, connection: "duckdb.DuckDBPyConnection", sql: str) -> list[tuple[Any, ...]]:
+    def _ask(
+        self, relation: Relation, connection: "duckdb.DuckDBPyConnection", sql: str
+    ) -> list[tuple[Any, ...]]:
         import duckdb
 
         try:
@@ -155,15 +171,18 @@ class PostgresSource:
         reason = self._without_secrets(said)
         if any(sign in said.lower() for sign in CONNECTION_SIGNS):
             return TransientError(
-                f"the Postgres server of {self.name} must answer; got {reason!r}. Check that it runs and the dsn in "
+                f"the Postgres server of {self.name} must answer; got {reason!r}. Check that it runs and the "
+                "dsn in "
                 f"secrets.toml."
             )
         if what == "the server":
             return OutsideError(
-                f"the Postgres server of {self.name} must let us in; got {reason!r}. Check the dsn in secrets.toml."
+                f"the Postgres server of {self.name} must let us in; got {reason!r}. Check the dsn in "
+                "secrets.toml."
             )
         return OutsideError(
-            f"{what} of {self.name} must be readable; got {reason!r}. Check the table or query, its cursor column "
+            f"{what} of {self.name} must be readable; got {reason!r}. Check the table or query, its cursor "
+            "column "
             f"and the user's rights."
         )
 
@@ -171,7 +190,9 @@ class PostgresSource:
         lines = [line for line in said.replace(self._dsn, "the server").splitlines() if line.strip()]
         password = urlsplit(self._dsn).password if "://" in self._dsn else None
         found = re.search(r"password\s*=\s*('[^']*'|\S+)", self._dsn)
-        reason = next((line for line in lines if "ERROR:" in line or "FATAL:" in line), lines[0] if lines else "")
+        reason = next(
+            (line for line in lines if "ERROR:" in line or "FATAL:" in line), lines[0] if lines else ""
+        )
         for secret in (password, found.group(1).strip("'") if found else None):
             if secret:
                 reason = reason.replace(secret, "…")

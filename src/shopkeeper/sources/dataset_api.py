@@ -1,4 +1,6 @@
-"""A dataset API that answers with a zip behind basic authentication: it is fetched, and its members are files."""
+"""A dataset API that answers with a zip behind basic authentication: it is fetched, and its members are
+files.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -42,7 +44,8 @@ class DatasetSource:
     def items(self, known: Known) -> Iterator[Item]:  # noqa: ARG002 - a member's bytes tell all
         """Fetch the dataset and yield its members.
 
-        Raises OutsideError if the server refuses or does not answer with a zip, ContractError if that is damaged.
+        Raises OutsideError if the server refuses or does not answer with a zip, ContractError if that is
+        damaged.
         """
         self.files.skipped.clear()
         self.downloads.drop(self.url)
@@ -69,6 +72,7 @@ class DatasetSource:
             mark = file.read(2)
         if mark != ZIP_MARK:
             raise OutsideError(
-                f"a dataset API must answer with a zip; got something else from {redact(self.url)}. Check the "
+                f"a dataset API must answer with a zip; got something else from {redact(self.url)}. Check "
+                "the "
                 f"address, and that the user may download it."
             )

@@ -1,15 +1,14 @@
 """Delimited text: DuckDB reads it as fast as it can; what is damaged goes through the sieve first.
 
 A file is read twice: once by the census, which counts its records and tells whether it is plain, and once by
-DuckDB. Where the file is not plain, or DuckDB refuses it on the way, the sieve takes over from the record that
-was reached.
+DuckDB. Where the file is not plain, or DuckDB refuses it on the way, the sieve takes over from the record
+that was reached.
 """
 
 import csv
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,9 @@ NO_DELIMITER = "\x01\x02\x03\x04"
 
 @dataclass(frozen=True)
 class Header:
-    """The names a file's first record gives, where the data begins, and whether it is simply the first line."""
+    """The names a file's first record gives, where the data begins, and whether it is simply the first
+    line.
+    """
 
     names: list[str]
     delimiter: str
@@ -56,14 +57,18 @@ class TextFile:
     first: int
     records: int
     view: str = "from {scan}"
-    scan: Scan = Scan("")
+    scan: Scan = field(default_factory=lambda: Scan(""))
 
     def batches(self, scratch: Path) -> Iterator[Batch]:
         """Yield the file's rows in order; ``scratch`` takes what the sieve writes."""
         connection = engine.connect(scratch=scratch)
         delivered = 0
         try:
-            batches = self._strictly(connection, scratch) if self.is_simple else self._careful(connection, scratch, 0)
+            batches = (
+                self._strictly(connection, scratch)
+                if self.is_simple
+                else self._careful(connection, scratch, 0)
+            )
             for batch in batches:
                 delivered += batch.rows.num_rows + batch.rejects.num_rows
                 yield batch
@@ -86,7 +91,8 @@ class TextFile:
         if delivered != self.records:
             raise ContractError(
                 f"every record must become a row or a reject; got {delivered} of {self.records} from "
-                f"{self.conformity.where}. Nothing was loaded: save the file as plain UTF-8 CSV and report this."
+                f"{self.conformity.where}. Nothing was loaded: save the file as plain UTF-8 CSV and report "
+                "this."
             )
 
     def _fast(self, connection: "duckdb.DuckDBPyConnection", scratch: Path) -> Iterator[Batch]:
@@ -118,7 +124,8 @@ class TextFile:
                     yield _from(batch, reached)
             except Refused as refused:
                 raise ContractError(
-                    f"sifted text must be readable; got {str(refused).splitlines()[0]!r} in {self.conformity.where}. "
+                    f"sifted text must be readable; got {str(refused).splitlines()[0]!r} in "
+                    f"{self.conformity.where}. "
                     f"Nothing was loaded: save the file as plain UTF-8 CSV and report this."
                 ) from refused
 
@@ -131,7 +138,8 @@ class TextFile:
         table = (
             f"read_csv({literal(str(path))}, auto_detect = false, header = false, skip = {skip}, "
             f"columns = {{{columns}}}, delim = {delimiter}, quote = {quote}, escape = {quote}, "
-            f"strict_mode = true, nullstr = '', compression = 'none', {options}max_line_size = {2 * LONGEST_RECORD})"
+            f"strict_mode = true, nullstr = '', compression = 'none', {options}max_line_size = "
+            f"{2 * LONGEST_RECORD})"
         )
         return Scan(
             f"({self.view.format(scan=table)})",
@@ -153,7 +161,9 @@ def read_delimited(
     with scratch_folder(scratch) as folder:
         text, notes = as_utf8(path, where, mapping, folder)
         header = read_header(text, where, mapping)
-        fields = [Field(name, f"c{index}", "VARCHAR") for index, name in enumerate(header.names)]
+        fields = [
+            Field(name, f"c{index}", "VARCHAR", has_empty=False) for index, name in enumerate(header.names)
+        ]
         conformity = Conformity(fields, mapping, timezone, where)
         dialect = Dialect(header.delimiter, len(fields))
         census = take_census(text, dialect, header.start)
@@ -174,7 +184,8 @@ def as_utf8(path: Path, where: str, mapping: Mapping, folder: Path) -> tuple[Pat
     """
     if path.stat().st_size == 0:
         raise ContractError(
-            f"a file must have a header; got 0 bytes in {where}. Export it again, or remove it from the folder."
+            f"a file must have a header; got 0 bytes in {where}. Export it again, or remove it from the "
+            "folder."
         )
     encoding = find_encoding(path, mapping.encoding, where)
     notes = [encoding.note] if encoding.note else []
@@ -189,8 +200,8 @@ def as_utf8(path: Path, where: str, mapping: Mapping, folder: Path) -> tuple[Pat
 def read_header(path: Path, where: str, mapping: Mapping) -> Header:
     """Find the header of a UTF-8 file and the delimiter that divides it.
 
-    Raises ContractError if there is none, or another delimiter than the declared one gives the mapped columns;
-    SettingsError if the declared one is no single character.
+    Raises ContractError if there is none, or another delimiter than the declared one gives the mapped
+    columns; SettingsError if the declared one is no single character.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -211,7 +222,8 @@ def read_header(path: Path, where: str, mapping: Mapping) -> Header:
         )
     if _score(text, declared, wanted)[0] < _score(text, best, wanted)[0]:
         raise ContractError(
-            f"the delimiter must divide the header into the mapped columns; got {declared!r} for {where}, whose "
+            f"the delimiter must divide the header into the mapped columns; got {declared!r} for {where}, "
+            "whose "
             f"header is {text[:200]!r}. Set delimiter = {best!r}."
         )
     return Header(_names(text, declared), declared, start, is_first)
@@ -228,17 +240,16 @@ def without_wildcards(path: Path, scratch: Path) -> Path:
 
 
 def _first_record(head: bytes, at: int) -> tuple[bytes, int, bool]:
-    """Return the first record that is not blank, where the next one begins, and whether it is the first line."""
-    lines = head[at:].splitlines(keepends=True)
+    """Return the first record that is not blank, where the next begins, and whether it is the first line."""
     record, start = b"", at
-    for number in itertools.count():
-        if number >= len(lines):
-            return record, start, False
-        start += len(lines[number])
-        record += lines[number]
-        if record.strip(b"\r\n") and not record.count(b'"') & 1:
+    for number, line in enumerate(head[at:].splitlines(keepends=True)):
+        start += len(line)
+        record += line
+        if not record.strip(b"\r\n"):
+            record = b""
+        elif not record.count(b'"') & 1:
             return record.strip(b"\r\n"), start, number == 0
-        record = record if record.strip(b"\r\n") else b""
+    return record, start, False
 
 
 def _names(text: str, delimiter: str) -> list[str]:

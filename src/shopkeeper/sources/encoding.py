@@ -52,8 +52,8 @@ def find_encoding(path: Path, declared: str | None, where: str) -> Encoding:
     """Return what a file is encoded in.
 
     The declared encoding counts; else the file's mark; else UTF-8 if it is valid or has at least one valid
-    multi-byte character (then the lines that are not are rejected); else Windows-1252. Raises SettingsError for
-    an unknown encoding.
+    multi-byte character (then the lines that are not are rejected); else Windows-1252. Raises SettingsError
+    for an unknown encoding.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -64,7 +64,8 @@ def find_encoding(path: Path, declared: str | None, where: str) -> Encoding:
     if marked:
         return Encoding(marked, mark, None if marked == "utf-8" else f"{where} was read as {marked}")
     if len(head) == 4 and 0 in head:
-        guess = {(1, 3): "utf-16-le", (0, 2): "utf-16-be"}.get(tuple(i for i in range(4) if not head[i]))
+        zeros = [place for place in range(4) if not head[place]]
+        guess = "utf-16-le" if zeros == [1, 3] else "utf-16-be" if zeros == [0, 2] else None
         if guess:
             return Encoding(guess, 0, f"{where} was read as {guess}; it has no byte order mark")
     if _looks_like_utf8(path):
@@ -77,8 +78,8 @@ def find_encoding(path: Path, declared: str | None, where: str) -> Encoding:
 def transcode(path: Path, encoding: Encoding, target: Path) -> None:
     """Write ``path`` to ``target`` in UTF-8.
 
-    Bytes that the encoding does not know become bytes that are no UTF-8 either, so that their line is rejected
-    by the same rule as any other. Raises OSError if the disk does not allow it.
+    Bytes that the encoding does not know become bytes that are no UTF-8 either, so that their line is
+    rejected by the same rule as any other. Raises OSError if the disk does not allow it.
     """
     decoder = codecs.getincrementaldecoder(encoding.name)(errors=_handler(encoding.name))
     with path.open("rb") as source, target.open("wb") as sink:

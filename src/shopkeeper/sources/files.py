@@ -34,7 +34,8 @@ class FileSource:
 
     ``path`` is a file, a folder (read with all its folders) or a glob. ``mappings``: table name → mapping; a
     file belongs to the first whose ``files`` matches its name, whatever the case of letters. ``timezone`` is
-    the shop's. ``skipped`` says after ``items()`` which files were left out, and why.
+    the shop's. ``skipped`` says after ``items()`` which files were left out on purpose, and why;
+    ``failed`` which could not be read, and the error.
     """
 
     def __init__(
@@ -54,14 +55,16 @@ class FileSource:
         self.scratch = scratch
         self.limits = limits or Limits()
         self.skipped: list[str] = []
+        self.failed: list[tuple[str, str]] = []
 
     def items(self, known: Known) -> Iterator[Item]:  # noqa: ARG002 - a file's bytes tell all
         """Yield each file and each member of an archive, in the order of their names.
 
-        Raises OutsideError if the path does not exist, StorageError if a file may not be read, ContractError if
-        a file given by itself is of a type that is not read.
+        Raises OutsideError if the path does not exist, StorageError if a file may not be read, ContractError
+        if a file given by itself is of a type that is not read.
         """
         self.skipped = []
+        self.failed = []
         single = os.path.isfile(self.path)  # noqa: PTH113 - the path may be a glob
         for path, name in self._paths():
             before = len(self.skipped)
@@ -125,7 +128,7 @@ class FileSource:
             # One bad file must not keep the others out; reading it by itself tells the whole story.
             if os.path.isfile(self.path):  # noqa: PTH113
                 raise
-            self.skipped.append(f"{name}: {error}")
+            self.failed.append((name, str(error)))
 
     def members_of(self, path: Path, name: str) -> Iterator[Item]:
         """Yield the files of a zip archive that belong to a table. Raises ContractError if it is damaged."""

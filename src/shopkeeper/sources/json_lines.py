@@ -19,7 +19,8 @@ from shopkeeper.sources.source import Reading
 SAMPLE = 1000
 CHUNK = 4 * 1024 * 1024
 VIEW = (
-    "select c0 as line, cast(case when json_valid(c0) and json_type(c0) = 'OBJECT' then c0 end as JSON) as object "
+    "select c0 as line, cast(case when json_valid(c0) and json_type(c0) = 'OBJECT' then c0 end as JSON) as "
+    "object "
     "from {scan}"
 )
 

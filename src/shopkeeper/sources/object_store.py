@@ -34,7 +34,9 @@ NETWORK_SIGNS = ("timeout", "timed out", "network_connection", "slow_down", "una
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file in a store: its name below what was asked for, where it is, its version (None: unknown) and size."""
+    """A file in a store: its name below what was asked for, where it is, its version (None: unknown) and
+    size.
+    """
 
     name: str
     address: str
@@ -87,13 +89,18 @@ class RemoteSource:
         for found in self.store.list():
             if found.name.lower().endswith(".zip"):
                 yield from self._members(found)
-            elif not PurePosixPath(found.name).name.startswith(".") and (table := self.files.table_of(found.name)):
+            elif not PurePosixPath(found.name).name.startswith(".") and (
+                table := self.files.table_of(found.name)
+            ):
                 fingerprint = self._fingerprint(found)
                 locator = json.dumps([found.address])
                 yield Item(found.name, table, self.files.mappings[table], fingerprint, found.size, locator)
 
     def read(self, item: Item) -> AbstractContextManager[Reading]:
-        """Fetch and open a file. Raises ContractError if its shape does not fit, OutsideError if it is not to be had."""
+        """Fetch and open a file.
+
+        Raises ContractError if its shape does not fit, OutsideError if it is not to be had.
+        """
         return self._reading(item)
 
     def close(self) -> None:
@@ -116,7 +123,12 @@ class RemoteSource:
         for item in self.files.members_of(path, found.name):
             _, *names = json.loads(item.locator)
             yield Item(
-                item.name, item.table, item.mapping, item.fingerprint, item.size, json.dumps([found.address, *names])
+                item.name,
+                item.table,
+                item.mapping,
+                item.fingerprint,
+                item.size,
+                json.dumps([found.address, *names]),
             )
 
     def _fingerprint(self, found: RemoteFile) -> str:
@@ -186,7 +198,9 @@ class BucketStore:
             key=lambda info: str(info.path),
         )
         if not files:
-            raise OutsideError(f"a location must hold at least one object; got {self.location}. Check its spelling.")
+            raise OutsideError(
+                f"a location must hold at least one object; got {self.location}. Check its spelling."
+            )
         yield from (self._file(info, base) for info in files)
 
     def download(self, address: str, target: Path) -> None:
@@ -237,8 +251,9 @@ def bucket_filesystem(
 ) -> "pyarrow.fs.FileSystem":
     """Return the file system of ``s3`` or ``gs``.
 
-    ``secrets``: access_key, secret_key and session_token for S3, access_token for GCS; without them the library
-    looks at the environment's standard variables. Raises OutsideError if the library cannot be set up.
+    ``secrets``: access_key, secret_key and session_token for S3, access_token for GCS; without them the
+    library looks at the environment's standard variables. Raises OutsideError if the library cannot be set
+    up.
     """
     from pyarrow import fs
 
@@ -264,7 +279,8 @@ def bucket_filesystem(
         )
     except (OSError, ValueError) as error:
         raise OutsideError(
-            f"credentials and endpoint must fit one another; got {type(error).__name__} for {scheme}://. Give both "
+            f"credentials and endpoint must fit one another; got {type(error).__name__} for {scheme}://. "
+            "Give both "
             f"access_key and secret_key, or neither."
         ) from None
 
@@ -276,10 +292,12 @@ def _translated(action: Callable[[], Result], location: str) -> Result:
         said = str(error)
         if any(sign in said.lower() for sign in NETWORK_SIGNS):
             raise TransientError(
-                f"the object store must answer; got {_kind(said)} for {location}. Check the network and endpoint."
+                f"the object store must answer; got {_kind(said)} for {location}. Check the network and "
+                "endpoint."
             ) from None
         raise OutsideError(
-            f"an object must be readable; got {_kind(said)} for {location}. Check the name, the credentials and "
+            f"an object must be readable; got {_kind(said)} for {location}. Check the name, the credentials "
+            "and "
             f"their rights."
         ) from None
 

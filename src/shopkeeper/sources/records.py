@@ -1,10 +1,10 @@
 """What a record of a text file is, and how many there are: a count of its own, which no reader takes part in.
 
-A **physical line** ends at LF, CR LF or a lone CR. A blank one (no byte at all) is no record. Any other is one
-record, with one exception: a line with an odd number of quotes begins a **quoted record** that ends with the next
-such line, if all from the one to the other is well-formed by RFC 4180, has the header's number of fields and is
-not longer than LONGEST_RECORD. If it is not, the line is a record by itself (and a reject), and the line after
-it is looked at afresh: an unterminated quote costs one line, not the rest of the file.
+A **physical line** ends at LF, CR LF or a lone CR. A blank one (no byte at all) is no record. Any other is
+one record, with one exception: a line with an odd number of quotes begins a **quoted record** that ends with
+the next such line, if all from the one to the other is well-formed by RFC 4180, has the header's number of
+fields and is not longer than LONGEST_RECORD. If it is not, the line is a record by itself (and a reject), and
+the line after it is looked at afresh: an unterminated quote costs one line, not the rest of the file.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,9 @@ LF, CR, QUOTE = 10, 13, 34
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text file is divided: ``delimiter`` None means that a line is one field and quotes mean nothing."""
+    """How a text file is divided: ``delimiter`` None means that a line is one field and quotes mean
+    nothing.
+    """
 
     delimiter: str | None
     fields: int
@@ -116,7 +118,9 @@ class _Pairs:
 def _lines(
     file: BinaryIO, dialect: Dialect, start: int, chunk: int, census: Census
 ) -> Iterator[tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64] | None"]]:
-    """Yield, chunk by chunk, where each line starts and ends (its line end left out) and how many quotes it has."""
+    """Yield, chunk by chunk, where each line starts and ends (its line end left out) and how many quotes it
+    has.
+    """
     import numpy as np
 
     file.seek(start)

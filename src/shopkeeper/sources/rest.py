@@ -32,10 +32,10 @@ MOST_PAGES = 100_000
 class Pages:
     """How an endpoint divides its answer.
 
-    ``style``: ``page`` counts pages in ``parameter`` from ``first``; ``offset`` counts records; ``cursor`` sends
-    back the value found at ``path``; ``next`` follows the URL found at ``path``; ``link`` follows the Link
-    header's rel=next; ``none`` is one page. ``size`` records are asked for in ``size_parameter``, if named; a
-    page with fewer is the last, and so is one with none.
+    ``style``: ``page`` counts pages in ``parameter`` from ``first``; ``offset`` counts records; ``cursor``
+    sends back the value found at ``path``; ``next`` follows the URL found at ``path``; ``link`` follows the
+    Link header's rel=next; ``none`` is one page. ``size`` records are asked for in ``size_parameter``, if
+    named; a page with fewer is the last, and so is one with none.
     """
 
     style: Style = "none"
@@ -57,7 +57,7 @@ class Endpoint:
     url: str
     records: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
-    pages: Pages = Pages()  # noqa: RUF009 - it is frozen
+    pages: Pages = Pages()
     cursor: str | None = None
     cursor_parameter: str | None = None
 
@@ -88,8 +88,8 @@ class RestSource:
     def items(self, known: Known) -> Iterator[Item]:
         """Fetch all pages and yield them as one item.
 
-        Raises OutsideError if the server refuses or its answer is not what the endpoint declares, TransientError
-        if trying again did not help.
+        Raises OutsideError if the server refuses or its answer is not what the endpoint declares,
+        TransientError if trying again did not help.
         """
         since = known.cursors.get(self.table) if self.endpoint.cursor else None
         self.downloads.drop(since or "")
@@ -97,7 +97,7 @@ class RestSource:
         with path.open("rb") as file:
             fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
         name = f"{self.name}{urlsplit(self.endpoint.url).path}"
-        yield Item(name, self.table, self.mapping, fingerprint, path.stat().st_size, since or "")
+        yield Item(name, self.table, self.mapping, fingerprint, path.stat().st_size, since or "", is_window=True)
 
     def read(self, item: Item) -> AbstractContextManager[Reading]:
         """Open what was fetched. Raises ContractError if its shape does not fit."""
@@ -157,8 +157,8 @@ class Pager:
     def pages(self) -> Iterator[list[Any]]:
         """Yield the records of each page.
 
-        Raises OutsideError if the server gives the same page twice, no JSON, no records where they should be, or
-        a next page on another host.
+        Raises OutsideError if the server gives the same page twice, no JSON, no records where they should be,
+        or a next page on another host.
         """
         url: str | None = self.endpoint.url
         parameters: dict[str, str] | None = self._first_parameters()
@@ -205,7 +205,11 @@ class Pager:
             return self.endpoint.url, {**(parameters or {}), pages.parameter: str(at)}
         if pages.style == "cursor":
             value = _at(answer, pages.path)
-            return (self.endpoint.url, {**(parameters or {}), pages.parameter: str(value)}) if value else (None, None)
+            return (
+                (self.endpoint.url, {**(parameters or {}), pages.parameter: str(value)})
+                if value
+                else (None, None)
+            )
         if pages.style == "next":
             return self._same_host(_at(answer, pages.path)), None
         if pages.style == "link":
@@ -233,17 +237,19 @@ class Pager:
         if not isinstance(found, list):
             keys = ", ".join(map(str, answer)) if isinstance(answer, dict) else type(answer).__name__
             raise self._error(
-                f"records must be a list at {self.endpoint.records or 'the top'!r}", f"an answer with {keys}", "records"
+                f"records must be a list at {self.endpoint.records or 'the top'!r}",
+                f"an answer with {keys}",
+                "records",
             )
         return found
 
     def _error(self, rule: str, got: str, setting: str) -> OutsideError:
-        return OutsideError(f"{rule}; got {got} from {redact(self.endpoint.url)}. Check the setting {setting}.")
+        return OutsideError(
+            f"{rule}; got {got} from {redact(self.endpoint.url)}. Check the setting {setting}."
+        )
 
 
 def _at(value: Any, path: str) -> Any:
     for part in filter(None, path.split(".")):
         value = value.get(part) if isinstance(value, dict) else None
     return value
-
-

@@ -1,7 +1,8 @@
 """The careful way through a damaged text file: good records come out clean, each bad one with its reason.
 
-The raw bytes are looked at in blocks, with NumPy: lines, quotes and delimiters are counted for all lines at once.
-Only lines with an odd or misplaced quote are looked at one by one. What a record is stands in ``records``.
+The raw bytes are looked at in blocks, with NumPy: lines, quotes and delimiters are counted for all lines at
+once. Only lines with an odd or misplaced quote are looked at one by one. What a record is stands in
+``records``.
 """
 
 import re
@@ -120,7 +121,9 @@ class _Lines:
         self._find_records()
 
     def sift(self, number: int) -> tuple[Sifted, int]:
-        """Return the good records and the rejects, the first of all being ``number``, and how many they are."""
+        """Return the good records and the rejects, the first of all being ``number``, and how many they
+        are.
+        """
         import numpy as np
 
         count = len(self.first)
@@ -245,7 +248,9 @@ class _Lines:
         return found - trailing, irregular
 
     def _mend(self, faults: dict[int, str]) -> dict[int, bytes]:
-        """Return clean text for records with a quote inside of an unquoted field, and add the hopeless to faults."""
+        """Return clean text for records with a quote inside of an unquoted field, and add the hopeless to
+        faults.
+        """
         mended = {}
         for index in self.irregular:
             if index in faults:

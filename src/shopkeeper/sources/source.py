@@ -33,7 +33,9 @@ class Item:
     """One thing to load whole: a file, a member of an archive, or what lies after a cursor.
 
     ``name`` is stable between runs, free of credentials, and becomes ``source_file``. ``fingerprint``
-    changes whenever the content does (SHA-256 of a file's bytes; the cursor window of a query).
+    changes whenever the content does (SHA-256 of a file's bytes; the cursor window of a query; empty where only
+    reading can tell). ``is_window``: a part of a growing whole, where another fingerprint means new rows and not
+    a changed file.
     ``locator`` is the source's own business.
     """
 
@@ -43,6 +45,7 @@ class Item:
     fingerprint: str
     size: int
     locator: str = ""
+    is_window: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,11 @@ class Reading:
 
 
 class Source(Protocol):
-    """A place rows come from."""
+    """A place rows come from.
+
+    After ``items()``, ``skipped`` says what was left out on purpose, and ``failed`` names what should have been read
+    and could not be, with the error; ``close()`` gives back what reading took. A source without them has none.
+    """
 
     name: str
 
@@ -86,5 +93,6 @@ class Source(Protocol):
 
 REJECT_FIELDS = ("source_row", "raw_text", "column_name", "rule", "value")
 """source_row int64; the rest text. raw_text: the row as JSON object of source column → text, or, where a line
-could not be split into columns, the line itself. One reject row per rejected source row: ``column_name`` is the
-source column at fault (several joined by ', '), ``rule`` the sentence it breaks, ``value`` the offending text."""
+could not be split into columns, the line itself. One reject row per rejected source row: ``column_name`` is
+the source column at fault (several joined by ', '; empty for a whole line), ``rule`` the sentence it breaks,
+``value`` the offending text."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW = re.compile(rb"<(?:\w+:)?row(?=[\s/>])")
-VALUE = re.compile(rb"<(?:\w+:)?(?:v|t)(?:\s[^>]*)?>")
+VALUE = re.compile(rb"<(?:\w+:)?(?:v|t)(?:\s[^>]*)?>[^<]")
+ERROR_CELL = re.compile(rb"<(?:\w+:)?c\s[^>]*\bt=\"e\"[^>]*>.*?</(?:\w+:)?c>", re.DOTALL)
 NUMBER = re.compile(rb"\sr=\"(\d+)\"")
 OLE_MARK = b"\xd0\xcf\x11\xe0"
 
@@ -70,7 +71,7 @@ def count_sheet_rows(path: Path, sheet: str, where: str) -> SheetCensus:
         member = _sheet_member(archive, sheet, where)
         with archive.open(member) as source:
             for row in _rows(bounded_chunks(source, member.compress_size, where, Limits())):
-                if VALUE.search(row):
+                if VALUE.search(ERROR_CELL.sub(b"", row) if b't="e"' in row else row):
                     number = NUMBER.search(row[: row.find(b">") + 1])
                     first = int(number.group(1)) if number and not rows else first
                     rows += 1
@@ -124,13 +125,14 @@ def _batches(table: "pa.RecordBatch", conformity: Conformity, first: int, where:
     numbered = _numbered(table, first)
     with engine.connect() as connection:
         connection.register("sheet", pa.Table.from_batches([numbered]))
-        filled = " or ".join(f"c{index} is not null" for index in range(table.num_columns))
+        filled = " or ".join(f"cast(c{index} as VARCHAR) <> ''" for index in range(table.num_columns))
         scan = Scan(f"(from sheet where {filled})", row="row_number")
         try:
             yield from conformity.batches(connection, scan, consecutive(first))
         except Refused as refused:
             raise ContractError(
-                f"a sheet must hold plain values; got {str(refused).splitlines()[0]!r} in {where}. Save it again."
+                f"a sheet must hold plain values; got {str(refused).splitlines()[0]!r} in {where}. Save it "
+                "again."
             ) from None
 
 
@@ -177,7 +179,8 @@ def _open(path: Path, where: str) -> Any:
                 f"a workbook must open without a password; got a protected one in {where}. Save it without."
             ) from None
         raise ContractError(
-            f"a workbook must be a whole Excel file; got {str(error).splitlines()[0]!r} in {where}. Save it again "
+            f"a workbook must be a whole Excel file; got {str(error).splitlines()[0]!r} in {where}. Save it "
+            "again "
             f"in Excel, or export the sheet as CSV."
         ) from None
 
@@ -186,7 +189,8 @@ def _sheet_name(names: list[str], mapping: Mapping, where: str) -> str:
     wanted = mapping.sheet or (names[0] if names else "")
     if wanted not in names:
         raise ContractError(
-            f"sheet must be one of {', '.join(map(repr, names)) or 'none'}; got {wanted!r} in the mapping for {where}. "
+            f"sheet must be one of {', '.join(map(repr, names)) or 'none'}; got {wanted!r} in the mapping "
+            f"for {where}. "
             f"Name one of them."
         )
     return wanted
@@ -199,7 +203,8 @@ def _load(workbook: Any, name: str, where: str) -> Any:
         sheet = workbook.load_sheet(name, schema_sample_rows=None)
     except (fastexcel.FastExcelError, zlib.error) as error:
         raise ContractError(
-            f"a sheet must be whole and have a header; got {str(error).splitlines()[0]!r} in sheet {name!r} of "
+            f"a sheet must be whole and have a header; got {str(error).splitlines()[0]!r} in sheet {name!r} "
+            "of "
             f"{where}. Save it again."
         ) from None
     if not sheet.width:
@@ -210,7 +215,7 @@ def _load(workbook: Any, name: str, where: str) -> Any:
 
 
 def _refuse_doubles(workbook: Any, name: str, names: list[str], where: str) -> None:
-    # The reader renames a second 'Price' to 'Price_1': look at the header itself if one may have been renamed.
+    # The reader renames a second 'Price' to 'Price_1': look at the header itself if one may be renamed.
     if not any(re.fullmatch(rf"{re.escape(other)}_\d+", found) for found in names for other in names):
         return
     header = workbook.load_sheet(name, header_row=None, n_rows=1, dtypes="string").to_arrow().to_pylist()[0]
@@ -218,6 +223,7 @@ def _refuse_doubles(workbook: Any, name: str, names: list[str], where: str) -> N
     for value in values:
         if values.count(value) > 1:
             raise ContractError(
-                f"column names must differ from one another; got {value!r} {values.count(value)} times in {where}. "
+                f"column names must differ from one another; got {value!r} {values.count(value)} times in "
+                f"{where}. "
                 f"Rename one of them in the sheet."
             )

@@ -60,10 +60,9 @@ class Retries:
         return action()
 
     def _pause(self, attempt: int, error: TransientError) -> float:
-        asked = getattr(error, "retry_after", None)
-        if asked is not None:
-            return float(min(asked, self.longest_seconds))
-        longest = min(self.first_seconds * 2**attempt, self.longest_seconds)
+        if isinstance(error, BusyError) and error.retry_after is not None:
+            return min(error.retry_after, self.longest_seconds)
+        longest = min(self.first_seconds * 2.0**attempt, self.longest_seconds)
         return longest * (0.5 + self.chance() / 2)
 
 
@@ -93,7 +92,7 @@ class Web:
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     auth: tuple[str, str] | None = field(default=None, repr=False)
-    retries: Retries = Retries()  # noqa: RUF009 - it is frozen
+    retries: Retries = Retries()
     timeout: tuple[float, float] = (10.0, 60.0)
 
     def get(self, url: str, params: Mapping[str, str] | None = None) -> "requests.Response":
@@ -149,15 +148,21 @@ class Web:
 
         try:
             return action()
-        except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        except (
+            requests.Timeout,
+            requests.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
             # The library's text may show the whole URL with its query: only the error's kind is told.
             raise TransientError(
-                f"the server must answer; got {type(error).__name__} from {redact(url)}. Check the network and the "
+                f"the server must answer; got {type(error).__name__} from {redact(url)}. Check the network "
+                "and the "
                 f"address, and try again."
             ) from None
         except requests.RequestException as error:
             raise OutsideError(
-                f"a URL must lead to a server; got {type(error).__name__} for {redact(url)}. Check the address."
+                f"a URL must lead to a server; got {type(error).__name__} for {redact(url)}. Check the "
+                "address."
             ) from None
 
 
@@ -207,8 +212,9 @@ def _session(secret_headers: set[str]) -> "requests.Session":
         def rebuild_auth(
             self, prepared_request: requests.PreparedRequest, response: requests.Response
         ) -> None:
-            super().rebuild_auth(prepared_request, response)
-            if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+            super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call,unused-ignore]
+            before, after = response.request.url or "", prepared_request.url or ""
+            if self.should_strip_auth(before, after):  # type: ignore[no-untyped-call,unused-ignore]
                 for name in secret_headers:
                     prepared_request.headers.pop(name, None)
 

@@ -90,36 +90,32 @@ where (not is_made and session_id in (select session_id from staging.touched_ses
 {%- endif -%}
 {% endmacro %}
 
-{#- The days of a period on which something happened, by event type and for all types together. -#}
-{% macro activity_by(period, start) %}
-with seen as (
-    select {{ start }} as {{ period }}, customer_id, event_type, n_events, revenue from {{ ref('int_customers_seen') }}
-),
+{#- Before an increment: take away the rows of months with a changed day. -#}
+{% macro forget_changed_months(column) %}
+{%- if is_incremental() -%}delete from {{ this }} where {{ column }} in ({{ changed_months(this) }}){%- endif -%}
+{% endmacro %}
 
-typed as (
-    select {{ period }}, customer_id, event_type, sum(n_events) as n_events, sum(revenue) as revenue
-    from seen
-    group by {{ period }}, customer_id, event_type
-),
+{% macro changed_months(target) %}select distinct {{ month_start('day') }} from ({{ changed_days(target) }}) as days{% endmacro %}
 
-whole as (
-    select {{ period }}, customer_id, 'all' as event_type, sum(n_events) as n_events, sum(revenue) as revenue
-    from typed
-    group by {{ period }}, customer_id
-),
-
-final as (
-    select
-        {{ period }},
-        event_type,
-        cast(sum(n_events) as bigint) as n_events,
-        count(customer_id) as n_customers,
-        cast(sum(revenue) as decimal(18, 4)) as revenue
-    from (select * from typed union all select * from whole) as both_levels
-    group by {{ period }}, event_type
-)
-
-select * from final
+{#- Active visitors of a period, from a table that holds each customer and type once in it, for each type and for all. -#}
+{% macro activity_by(period, typed, whole) %}
+select
+    {{ period }},
+    event_type,
+    cast(sum(n_events) as bigint) as n_events,
+    count(customer_id) as n_customers,
+    cast(sum(revenue) as decimal(18, 4)) as revenue
+from {{ typed }}
+group by {{ period }}, event_type
+union all
+select
+    {{ period }},
+    'all' as event_type,
+    cast(sum(n_events) as bigint) as n_events,
+    count(customer_id) as n_customers,
+    cast(sum(revenue) as decimal(18, 4)) as revenue
+from {{ whole }}
+group by {{ period }}
 {% endmacro %}
 
 {#- What visits came to in a period: visitors, new ones, sessions by the day they began, money by the day it was spent. -#}
@@ -133,8 +129,8 @@ with active as (
 newcomers as (
     select {{ day_start('first_on') }} as {{ period }}, count(*) as n_new_customers
     from (
-        select customer_id, min(day) as first_on
-        from {{ ref('int_customers_seen') }}
+        select customer_id, min(first_on) as first_on
+        from {{ ref('int_customer_months_seen') }}
         where customer_id is not null
         group by customer_id
     ) as firsts

@@ -6,14 +6,10 @@
 ) }}
 
 -- Repeats do not count. Events with neither session nor customer belong to no session.
-with named as (
-    select session_id, customer_id, occurred_at, occurred_on, event_type, product_id, revenue
-    from {{ ref('events') }}
-    where not is_duplicate and session_id is not null
-        {% if is_incremental() %}and session_id in (select session_id from staging.touched_sessions){% endif %}
-),
+{% set is_named %}not is_duplicate and session_id is not null
+        {%- if is_incremental() %} and session_id in (select session_id from staging.touched_sessions){% endif %}{% endset %}
 
-unnamed as (
+with unnamed as (
     select event_id, customer_id, occurred_at, occurred_on, event_type, product_id, revenue
     from {{ ref('events') }}
     where not is_duplicate and session_id is null and customer_id is not null
@@ -35,20 +31,33 @@ visits as (
     from compared
 ),
 
-events as (
-    select session_id, false as is_made, customer_id, occurred_at, occurred_on, event_type, product_id, revenue from named
-    union all
-    select
-        customer_id || '@' || {{ micros('started_at') }}, true, customer_id, occurred_at, occurred_on, event_type, product_id, revenue
-    from visits
+made as (
+    select customer_id || '@' || {{ micros('started_at') }} as session_id, * from visits
 ),
 
--- Twice grouped, first by product, so that products are counted without a set per session.
+events as (
+    select session_id, false as is_made, customer_id, occurred_at, occurred_on, event_type, revenue
+    from {{ ref('events') }}
+    where {{ is_named }}
+    union all
+    select session_id, true as is_made, customer_id, occurred_at, occurred_on, event_type, revenue from made
+),
+
+-- Products are counted apart, from the different ones, and the events are read twice: half the memory of doing both at once.
 products as (
+    select session_id, count(product_id) as n_products
+    from (
+        select session_id, product_id from {{ ref('events') }} where {{ is_named }} group by session_id, product_id
+        union all
+        select session_id, product_id from made group by session_id, product_id
+    ) as different_ones
+    group by session_id
+),
+
+grouped as (
     select
         session_id,
         is_made,
-        product_id,
         min(customer_id) as customer_id,
         min(occurred_at) as started_at,
         max(occurred_at) as ended_at,
@@ -59,36 +68,18 @@ products as (
         count(case when event_type = 'cart' then 1 end) as n_carts,
         count(case when event_type = 'remove_from_cart' then 1 end) as n_removes,
         count(case when event_type = 'purchase' then 1 end) as n_purchases,
-        sum(revenue) as revenue
-    from events
-    group by session_id, is_made, product_id
-),
-
-sessions as (
-    select
-        session_id,
-        is_made,
-        min(customer_id) as customer_id,
-        min(started_at) as started_at,
-        max(ended_at) as ended_at,
-        min(started_on) as started_on,
-        max(ended_on) as ended_on,
-        cast(sum(n_events) as bigint) as n_events,
-        cast(sum(n_views) as bigint) as n_views,
-        cast(sum(n_carts) as bigint) as n_carts,
-        cast(sum(n_removes) as bigint) as n_removes,
-        cast(sum(n_purchases) as bigint) as n_purchases,
-        count(product_id) as n_products,
         cast(sum(revenue) as decimal(18, 4)) as revenue
-    from products
+    from events
     group by session_id, is_made
 )
 
 select
-    *,
+    grouped.*,
+    products.n_products,
     cast(floor(({{ micros('ended_at') }} - {{ micros('started_at') }}) / 1000000) as bigint) as seconds,
     n_events = 1 as is_bounce,
     n_views > 0 as has_view,
     n_carts > 0 as has_cart,
     n_purchases > 0 as has_purchase
-from sessions
+from grouped
+inner join products on grouped.session_id = products.session_id

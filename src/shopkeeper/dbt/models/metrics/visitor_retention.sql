@@ -1,8 +1,6 @@
 -- Grain: one row per month of a visitor's first event and number of months since; months without a visitor included.
 with seen as (
-    select distinct customer_id, {{ month_start('day') }} as month_start
-    from {{ ref('int_customers_seen') }}
-    where customer_id is not null
+    select customer_id, month_start from {{ ref('int_customer_months_seen') }} where customer_id is not null
 ),
 
 cohorts as (
