@@ -80,7 +80,7 @@ def export(lake: Lake, file: Path) -> int:
             writer = csv.writer(target)
             writer.writerow([*FACTS, *columns])
             for row, each in zip(rows, cells, strict=True):
-                facts = [row[name] for name in FACTS.values()][:-1] + ["" if each else row["raw_text"]]
+                facts = [*[row[name] for name in FACTS.values()][:-1], "" if each else row["raw_text"]]
                 writer.writerow([*facts, *(each.get(name) or "" for name in columns)])
     except OSError as error:
         raise StorageError(f"{file} must be writable; got: {error}. Name another file.") from error

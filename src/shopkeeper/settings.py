@@ -251,7 +251,7 @@ def _section(cls: type[Any], table: MappingType[str, Any], name: str) -> Any:
 
 def _typed(value: object, default: object, where: str) -> object:
     """Return the value in the type of the setting's default; text from the environment is read as such."""
-    kind = type(default)
+    kind: type[Any] = type(default)
     if kind is bool and isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     if kind in {int, float} and isinstance(value, int | float | str) and not isinstance(value, bool):

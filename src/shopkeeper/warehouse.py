@@ -156,7 +156,7 @@ class Warehouse:
             raise outcome.exception
         if outcome.exception is not None:
             raise BuildError(f"the warehouse must build; dbt says: {outcome.exception}. See {self.work / 'logs'}.")
-        results = list(outcome.result)
+        results: list[Any] = list(outcome.result)  # type: ignore[arg-type]  # of a build, it is a list of results
         failed = [result for result in results if str(result.status) in {"error", "fail", "runtime error"}]
         if failed:
             raise BuildError(self._explain(failed))
@@ -193,7 +193,8 @@ class Warehouse:
 
 
 def _timed(results: Iterable[Any]) -> tuple[dict[str, float], dict[str, float]]:
-    models, rules = {}, {}
+    models: dict[str, float] = {}
+    rules: dict[str, float] = {}
     for result in results:
         kind = str(result.node.resource_type)
         (rules if kind == "test" else models)[result.node.name] = round(result.execution_time, 3)
@@ -219,4 +220,4 @@ def _close_dbt() -> None:
     """Close the database that dbt-duckdb keeps open for the whole process."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]

@@ -182,7 +182,7 @@ def _incoming(source: str, item: Item, reading: Reading, tell: Tell) -> Incoming
         entity=item.mapping.entity,
         fingerprint=item.fingerprint,
         size=item.size,
-        pairs=pairs(),  # type: ignore[arg-type]
+        pairs=pairs(),
         rows_read=lambda: reading.rows_read,
         notes=reading.notes,
         cursor=lambda: reading.cursor,

@@ -108,7 +108,9 @@ def test_every_contract_is_documented():
 
 def test_the_lakes_tables_are_documented():
     """lake.md names the columns of a load and of a reject."""
-    assert {item.name for item in fields(Load)} | {"reject_id", "raw_text", "rule", "value", "moment_month"} <= code(page("lake.md"))
+    assert {item.name for item in fields(Load)} | {"reject_id", "raw_text", "rule", "value", "moment_month"} <= code(
+        page("lake.md")
+    )
 
 
 def test_every_error_is_documented():
@@ -116,7 +118,7 @@ def test_every_error_is_documented():
     text = page("commands.md")
     for name, cls in inspect.getmembers(errors, inspect.isclass):
         assert f"`{name}`" in text or f"`{name}`s" in text, name
-        if cls not in (errors.ShopkeeperError,):
+        if cls is not errors.ShopkeeperError:
             (line,) = (line for line in text.splitlines() if line.startswith("| ") and f"`{name}`" in line)
             assert line.startswith(f"| {cls.exit_code},"), name
 
@@ -187,11 +189,9 @@ def calls_of(text: str) -> list[list[str]]:
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
     found = []
     for line in lines:
-        for call in re.split(r"&&|\||;", line) if line.startswith("shopkeeper ") and '"' not in line else [line]:
-            if call.strip().startswith("shopkeeper "):
-                found.append(shlex.split(call, comments=True))
-    for inline in re.findall(r"`(shopkeeper [a-z][^`]*)`", text):
-        found.append(re.sub(r"[\[\]]", " ", inline).split())
+        calls = [line] if '"' in line else re.split(r"&&|\||;", line)
+        found += [shlex.split(call, comments=True) for call in calls if call.strip().startswith("shopkeeper ")]
+    found += [re.sub(r"[\[\]]", " ", inline).split() for inline in re.findall(r"`(shopkeeper [a-z][^`]*)`", text)]
     return found
 
 
@@ -213,7 +213,9 @@ def impossible(call: list[str]) -> str | None:
     return f"{verb} has no {', '.join(sorted(strange))}" if strange else None
 
 
-@pytest.mark.parametrize("call", ["shopkeeper mend", "shopkeeper run --fast", "shopkeeper quarantine burn", "shopkeeper presets --project x"])
+@pytest.mark.parametrize(
+    "call", ["shopkeeper mend", "shopkeeper run --fast", "shopkeeper quarantine burn", "shopkeeper presets --project x"]
+)
 def test_a_planted_call_is_found(call):
     """A call that is not possible is told."""
     assert impossible(call.split())
@@ -230,7 +232,9 @@ def test_the_own_columns_example_runs(quickstart):
     (load,) = parts.lake.loads()
     assert f"{load.rows_read} rows: {load.rows_loaded} loaded, {load.rows_quarantined} quarantined" in text
     assert parts.lake.rejects()["value"].to_pylist() == ["31/11/2026 11:00"]
-    row = parts.serving.query("select sum(gross_sales), sum(discounts), sum(returns), sum(net_sales) from orders").rows[0]
+    row = parts.serving.query("select sum(gross_sales), sum(discounts), sum(returns), sum(net_sales) from orders").rows[
+        0
+    ]
     gross, discounts, returns, net = (f"{value:.2f}" for value in row)
     assert f"gross {gross}  discounts {discounts}  returns {returns}  =  net {net} GBP" in text
     assert parts.serving.query("select line_kind, net_amount from order_lines where product_id = 'SHIP'").rows == [

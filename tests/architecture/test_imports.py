@@ -130,9 +130,11 @@ def wrong_ways(imports: Sequence[Import]) -> list[str]:
         if not found.target.startswith("."):
             continue
         here, there = found.room, found.target[1:].split(".")[0]
-        for room in (here, there):
-            if room not in LEVELS:
-                wrong.append(f"{room}: a new room must have a level; give it one in LEVELS, and an ADR if it is a new idea")
+        strange = sorted({here, there} - LEVELS.keys())
+        wrong += [
+            f"{room}: a new room must have a level; give it one in LEVELS, and an ADR if it is a new idea"
+            for room in strange
+        ]
         if here == there or not {here, there} <= LEVELS.keys():
             continue
         advice = _advice(here, there)

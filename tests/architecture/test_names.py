@@ -16,13 +16,14 @@ SEEDS = {path.stem: path for path in sorted((PROJECT / "seeds").glob("*.csv"))}
 PERIODS = {"day", "month_start", "week_start", "cohort_month"}
 INTERVALS = {"valid_from", "valid_to"}
 # Intermediate tables whose grain is no entity, with the reason.
-NO_ENTITY = {"int_event_days": "its grain is a day, which is what the tables built by day compare"}
+NO_ENTITY = {
+    "int_event_days": "its grain is a day, which is what the tables built by day compare",
+    "int_customer_months_seen": "its grain is a customer's month",
+}
 WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"}
 MONEY = "DECIMAL(18,4)"
 UNITS = "DECIMAL(18,3)"
-MONEY_NAMES = re.compile(
-    r"(^|_)(amount|sales|price|cost|revenue|discounts|returns)(_(month|year)_before)?$"
-)
+MONEY_NAMES = re.compile(r"(^|_)(amount|sales|price|cost|revenue|discounts|returns)(_(month|year)_before)?$")
 
 
 def yaml_of(path: Path) -> dict:
@@ -51,11 +52,19 @@ def _columns(quickstart):
 def misnamed(table: str, columns: dict[str, str]) -> list[str]:
     """The columns whose name does not say what their type is, each with the rule."""
     rules = (
-        (lambda c, t: c.endswith(("_at", "_at_local")) or c in INTERVALS, lambda t: t == "TIMESTAMP", "a moment ends in _at"),
+        (
+            lambda c, t: c.endswith(("_at", "_at_local")) or c in INTERVALS,
+            lambda t: t == "TIMESTAMP",
+            "a moment ends in _at",
+        ),
         (lambda c, t: c.endswith("_on") or c in PERIODS, lambda t: t == "DATE", "a date ends in _on or names a period"),
         (lambda c, t: c.startswith(("is_", "has_")), lambda t: t == "BOOLEAN", "a truth value begins with is_ or has_"),
         (lambda c, t: c.startswith("n_"), lambda t: t in {*WHOLE, UNITS}, "a count begins with n_"),
-        (lambda c, t: bool(MONEY_NAMES.search(c)) and t not in {"DOUBLE", "BOOLEAN"}, lambda t: t == MONEY, f"money is {MONEY}"),
+        (
+            lambda c, t: bool(MONEY_NAMES.search(c)) and t not in {"DOUBLE", "BOOLEAN"},
+            lambda t: t == MONEY,
+            f"money is {MONEY}",
+        ),
     )
     wrong = []
     for column, kind in columns.items():
@@ -66,7 +75,9 @@ def misnamed(table: str, columns: dict[str, str]) -> list[str]:
             if kind in types and not fits(column, kind):
                 wrong.append(f"{table}.{column} is {kind}: {rule}")
         if kind in {"FLOAT", "REAL", "TIMESTAMP WITH TIME ZONE", "TIME", "BLOB"}:
-            wrong.append(f"{table}.{column} is {kind}: a warehouse column is text, whole, decimal, double, boolean, date or moment")
+            wrong.append(
+                f"{table}.{column} is {kind}: a warehouse column is text, whole, decimal, double, boolean, date or moment"
+            )
         if column != column.lower() or not re.fullmatch(r"[a-z][a-z0-9_]*", column):
             wrong.append(f"{table}.{column}: a name is lower case, in words joined by _")
     return wrong
@@ -159,7 +170,8 @@ def test_a_planted_name_is_found(column, kind):
 
 
 @pytest.mark.parametrize(
-    ("model", "folder"), [("staging_orders", "staging"), ("stg_lake__order", "staging"), ("int_orders", "staging"), ("fct_orders", "core")]
+    ("model", "folder"),
+    [("staging_orders", "staging"), ("stg_lake__order", "staging"), ("int_orders", "staging"), ("fct_orders", "core")],
 )
 def test_a_planted_model_is_found(model, folder):
     """A model called otherwise is told."""

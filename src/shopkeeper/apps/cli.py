@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed (data, outside world), 2 usage or configuration.
 
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
