@@ -62,7 +62,7 @@ class Mapping:
         return contract(self.entity)
 
 
-def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
+def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:  # noqa: C901 - one check after another
     """Check one TOML table and return the mapping it declares.
 
     ``where`` names the table in errors. Raises SettingsError for an unknown key, an unknown contract

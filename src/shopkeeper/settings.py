@@ -213,7 +213,7 @@ def _of_environment(variables: MappingType[str, str]) -> dict[str, Any]:
     for name, value in variables.items():
         parts = name.removeprefix(PREFIX).lower().split("__")
         if name.startswith(PREFIX) and parts[0] != "secrets":
-            if len(parts) < 2:  # noqa: PLR2004
+            if len(parts) < 2:
                 raise SettingsError(f"{name} must name a section and a key, as {PREFIX}SHOP__CURRENCY. Rename it.")
             nested: dict[str, Any] = {parts[-1]: value}
             for part in reversed(parts[:-1]):
@@ -276,10 +276,8 @@ def _check(sections: MappingType[str, Any]) -> None:
         raise SettingsError(
             f"shop.timezone must be an IANA zone such as Europe/London; got {shop.timezone!r}. Correct it."
         ) from error
-    if not (len(shop.currency) == 3 and shop.currency.isalpha() and shop.currency.isupper()):  # noqa: PLR2004
-        raise SettingsError(
-            f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it."
-        )
+    if not (len(shop.currency) == 3 and shop.currency.isalpha() and shop.currency.isupper()):
+        raise SettingsError(f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it.")
     for name, value, least in (
         ("publishing.keep", sections["publishing"].keep, 1),
         ("sessions.gap_minutes", sections["sessions"].gap_minutes, 1),
@@ -308,7 +306,7 @@ def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
         if not tables:
             raise SettingsError(
                 f"a source must map at least one table; {where} has neither a preset nor tables. "
-                f"Add preset = \"…\" (see `shopkeeper presets`) or a [sources.{name}.tables.NAME]."
+                f'Add preset = "…" (see `shopkeeper presets`) or a [sources.{name}.tables.NAME].'
             )
         mappings = {key: parse_mapping(value, f"{where[:-1]}.tables.{key}]") for key, value in tables.items()}
         sources[name] = SourceSettings(name, str(own.pop("kind", "files")), own, mappings)

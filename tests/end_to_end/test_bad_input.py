@@ -5,7 +5,6 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import openpyxl
 import pytest
@@ -67,13 +66,9 @@ def take(tmp_path) -> Callable[..., Got]:
         done = workflow.ingest(parts.lake, parts.sources)
         for load in done.loads:
             assert load.rows_read == load.rows_loaded + load.rows_resent + load.rows_quarantined
-        rows = parts.lake.read(v.ORDER_LINES).sort_by(
-            [("source_file", "ascending"), ("source_row", "ascending")]
-        )
+        rows = parts.lake.read(v.ORDER_LINES).sort_by([("source_file", "ascending"), ("source_row", "ascending")])
         rejects = parts.lake.rejects().to_pylist()
-        assert len(rows) + len(rejects) == sum(
-            load.rows_read - load.rows_resent for load in parts.lake.loads()
-        )
+        assert len(rows) + len(rejects) == sum(load.rows_read - load.rows_resent for load in parts.lake.loads())
         return Got(
             orders=rows["order_id"].to_pylist(),
             products=rows["product_id"].to_pylist(),
@@ -337,7 +332,7 @@ def test_a_file_that_is_a_folder(take, tmp_path):
 def test_sql_stays_text(take):
     """In a value, in the name of a column, and in that of a file."""
     column = HOSTILE.replace("'", "''") + '"'
-    mapping = f"optional = []\nfiles = '*'"
+    mapping = "optional = []\nfiles = '*'"
     header = HEAD[:-1] + b',"' + column.replace('"', '""').encode() + b'"\n'
     got = take({f"{HOSTILE.replace('/', '')}.csv": header + good("o1", HOSTILE)[:-1] + b",x\n"}, mapping)
     assert (got.products, got.failures) == ([HOSTILE], {})
@@ -352,9 +347,7 @@ def test_sql_in_a_mapped_column(tmp_path, take):
 def test_credentials_never_show(tmp_path, capsys):
     """A server that refuses: neither the url's password nor the token of secrets.toml is told."""
     (tmp_path / FILE).write_text(
-        TOML.replace('path = "in"', 'path = "https://user:hunter2@127.0.0.1:9/a.csv?token=hunter3"').replace(
-            "MORE", ""
-        )
+        TOML.replace('path = "in"', 'path = "https://user:hunter2@127.0.0.1:9/a.csv?token=hunter3"').replace("MORE", "")
     )
     (tmp_path / "secrets.toml").write_text('[shop]\npassword = "hunter4"\ntoken = "hunter5"\n')
     parts = assemble(tmp_path)
