@@ -1,11 +1,11 @@
-# make setup | demo | test | lint | bench: each works on a fresh clone with Python 3.11, make and the package registries.
+# make setup | demo | test | lint | bench | docs: each works on a fresh clone with Python 3.11, make and the package registries.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo-shop
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench docs clean
 
 setup: $(READY)
 
@@ -37,6 +37,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
+
+docs: setup
+	$(BIN)/python docs/make_tables.py
 
 clean:
 	rm -rf $(VENV) $(DEMO)

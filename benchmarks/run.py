@@ -91,7 +91,11 @@ def of_retail(folder: Path) -> Iterator[Figure]:
     read = "import fastexcel, sys; fastexcel.read_excel(sys.argv[1]).load_sheet(0).to_arrow()"
     peer = timed([sys.executable, "-c", read, str(book)])[0]
     shop = folder / "retail"
-    subprocess.run([*CLI, "init", str(shop), "--preset", "uci_online_retail", "--path", str(book)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*CLI, "init", str(shop), "--preset", "uci_online_retail", "--path", str(book)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     seconds, memory = timed([*CLI, "run", "--project", str(shop)])
     reading = "fastexcel reading the workbook"
     yield Figure("Excel file to published warehouse", seconds, reading, peer, "≤ 25 s", memory)
@@ -100,7 +104,11 @@ def of_retail(folder: Path) -> Iterator[Figure]:
     sent = folder / "sent"
     sent.mkdir()
     days = folder / "days"
-    subprocess.run([*CLI, "init", str(days), "--preset", "uci_online_retail", "--path", str(sent)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*CLI, "init", str(days), "--preset", "uci_online_retail", "--path", str(sent)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     _split_last_day(book, sent)
     last = sent / "last.csv"
     last.rename(folder / "last.csv")
@@ -122,7 +130,11 @@ def _split_last_day(book: Path, folder: Path) -> None:
     last = "(select max(InvoiceDate::date) from rows)"
     for name, condition in (("first.csv", f"InvoiceDate::date < {last}"), ("last.csv", f"InvoiceDate::date = {last}")):
         columns = ", ".join(
-            "CustomerID::bigint as CustomerID" if n == "CustomerID" else "Quantity::bigint as Quantity" if n == "Quantity" else n
+            "CustomerID::bigint as CustomerID"
+            if n == "CustomerID"
+            else "Quantity::bigint as Quantity"
+            if n == "Quantity"
+            else n
             for n in names
         )
         connection.execute(f"copy (select {columns} from rows where {condition}) to '{folder / name}' (header)")
@@ -134,10 +146,9 @@ def of_events(folder: Path, n_events: int) -> Iterator[Figure]:
 
     out = folder / "events"
     started = time.perf_counter()
-    timed(
-        [*CLI, "simulate", "--preset", "rees46_events", "--customers", str(n_events // EVENTS_PER_CUSTOMER), "--days", "150"]
-        + ["--seed", "1", "--out", str(out), "--clean"]
-    )
+    customers = str(n_events // EVENTS_PER_CUSTOMER)
+    shape = ["--preset", "rees46_events", "--customers", customers, "--days", "150", "--seed", "1", "--clean"]
+    timed([*CLI, "simulate", *shape, "--out", str(out)])
     files = sorted((out / "data").glob("*.csv"))
     size = sum(file.stat().st_size for file in files)
     print(f"simulated {size / 1e9:.2f} GB in {time.perf_counter() - started:.1f} s", file=sys.stderr)
@@ -154,11 +165,15 @@ def of_events(folder: Path, n_events: int) -> Iterator[Figure]:
     n_rows = rows[0] if rows else 0
     shop = folder / "clicks"
     subprocess.run(
-        [*CLI, "init", str(shop), "--preset", "rees46_events", "--path", str(out / "data")], check=True, stdout=subprocess.DEVNULL
+        [*CLI, "init", str(shop), "--preset", "rees46_events", "--path", str(out / "data")],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     seconds, memory = timed([*CLI, "ingest", "--project", str(shop)])
     copy = "DuckDB's COPY (FROM read_csv) TO parquet"
-    yield Figure(f"{n_rows:,} events of CSV ({size / 1e9:.1f} GB) to the lake", seconds, copy, peer, "≤ 2 ×, ≤ 4 GB", memory)
+    yield Figure(
+        f"{n_rows:,} events of CSV ({size / 1e9:.1f} GB) to the lake", seconds, copy, peer, "≤ 2 ×, ≤ 4 GB", memory
+    )
     seconds, memory = timed([*CLI, "build", "--project", str(shop)])
     yield Figure("the event marts from them", seconds, copy, peer, "≤ 90 s, ≤ 8 GB", memory)
     seconds, memory = timed([*CLI, "publish", "--project", str(shop)])
@@ -186,7 +201,11 @@ def main() -> None:
     with workplace() as folder:
         if not chosen.json:
             print("| what | seconds | ratio | peer | peak memory | target |\n|---|---|---|---|---|---|", flush=True)
-        makers = {"help": of_help, "retail": lambda: of_retail(folder), "events": lambda: of_events(folder, chosen.events)}
+        makers = {
+            "help": of_help,
+            "retail": lambda: of_retail(folder),
+            "events": lambda: of_events(folder, chosen.events),
+        }
         for part in parts:
             for figure in makers[part]():
                 print(json.dumps(figure.__dict__) if chosen.json else figure.row(), flush=True)

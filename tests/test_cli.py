@@ -158,10 +158,7 @@ def test_a_bad_file_does_not_keep_the_good_ones_out(runs):
     assert done.code == 1
     assert "✗ broken.xlsx: a workbook must be" in done.out
     assert "version 2 published" in done.out
-    assert (
-        runs[0].call("query", "select sum(net_sales) as net from orders", "--json").out
-        == '[{"net": 34.0300}]\n'
-    )
+    assert runs[0].call("query", "select sum(net_sales) as net from orders", "--json").out == '[{"net": 34.0300}]\n'
 
 
 def test_quiet_when_not_on_a_terminal(runs):
@@ -176,10 +173,7 @@ def test_a_query_in_three_formats(runs):
     sql = "select order_id, net_sales from orders where order_id = '536365'"
     assert "22.08" in runs[0].call("query", sql).out
     assert runs[0].call("query", sql, "--format", "csv").out == "order_id,net_sales\n536365,22.0800\n"
-    assert (
-        runs[0].call("query", sql, "--format", "json").out
-        == '[{"order_id": "536365", "net_sales": 22.0800}]\n'
-    )
+    assert runs[0].call("query", sql, "--format", "json").out == '[{"order_id": "536365", "net_sales": 22.0800}]\n'
 
 
 def test_the_ledger_balances(runs):
@@ -203,9 +197,7 @@ def test_versions_and_rollback(runs):
     shop = runs[0]
     assert [version["number"] for version in shop.call("versions", "--json").json] == [2, 1]
     assert "version 1 is current" in shop.call("rollback").out
-    assert (
-        shop.call("query", "select sum(net_sales) as net from orders", "--json").out == '[{"net": 33.0300}]\n'
-    )
+    assert shop.call("query", "select sum(net_sales) as net from orders", "--json").out == '[{"net": 33.0300}]\n'
     assert shop.call("rollback", 2, "--json").json["is_current"] is True
     assert shop.call("rollback", 7).code == 2
     assert "→" in shop.call("versions").out
@@ -303,9 +295,7 @@ def test_the_command_line_imports_nothing_heavy():
     """Libraries are imported where they are used."""
     heavy = ("duckdb", "pyarrow", "deltalake", "dbt", "numpy", "rich.progress", "fastexcel", "requests")
     program = f"import sys, shopkeeper.apps.cli; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=ENVIRONMENT
-    )
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=ENVIRONMENT)
     assert found.stdout == "[]\n"
 
 

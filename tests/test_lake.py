@@ -47,9 +47,7 @@ def incoming(
 ) -> Incoming:
     """An item of order ids or rows, two to a batch, and the raw texts of its rejects below."""
     rows = [line(row) if isinstance(row, str) else row for row in rows]
-    bad = [
-        Reject(100 + place, raw, "qty", "quantity must be a number", "x") for place, raw in enumerate(rejects)
-    ]
+    bad = [Reject(100 + place, raw, "qty", "quantity must be a number", "x") for place, raw in enumerate(rejects)]
     pairs = [(batch(rows[at : at + 2], entity, 2 + at), reject_batch([])) for at in range(0, len(rows), 2)]
     pairs.append((batch([], entity), reject_batch(bad)))
     given = {"fingerprint": item, "size": 1, "rows_read": len(rows) + len(rejects), "table_name": "lines"}
@@ -313,9 +311,7 @@ def test_a_full_disk_is_said_and_nothing_is_loaded_by_halves(make, tmp_path, sma
         "tests": str(Path(__file__).parent),
         "src": str(Path(sys.modules["shopkeeper"].__file__).parents[1]),
     }
-    program = textwrap.dedent(FILLS).format(
-        **places, root=str(lake.root), scratch=str(tmp_path / "s"), small=small
-    )
+    program = textwrap.dedent(FILLS).format(**places, root=str(lake.root), scratch=str(tmp_path / "s"), small=small)
     said = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert "the disk must have room for loading big.csv; it is full" in said.stdout, said.stderr
     assert (orders(lake), len(lake.loads())) == ({"o1": 1}, 1)
@@ -456,16 +452,12 @@ def test_a_garbled_log_is_said(make):
     """One sentence, without the backtrace of another language."""
     lake = make()
     rewrite(lake, '"', "{")
-    with pytest.raises(
-        StorageError, match=r"the lake must be readable .* Run `shopkeeper doctor`\.$"
-    ) as raised:
+    with pytest.raises(StorageError, match=r"the lake must be readable .* Run `shopkeeper doctor`\.$") as raised:
         Lake(lake.root, lake.scratch)
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "harm", [lambda file: file.write_bytes(b"garbled"), Path.unlink], ids=["garbled", "gone"]
-)
+@pytest.mark.parametrize("harm", [lambda file: file.write_bytes(b"garbled"), Path.unlink], ids=["garbled", "gone"])
 def test_a_damaged_data_file_is_said(make, harm):
     """When it is read, and when a load must be compared with it; nothing is loaded then."""
     lake = make()

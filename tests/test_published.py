@@ -27,9 +27,7 @@ def warehouse(path: Path, value: int, *, rows: int = 1) -> Path:
     with duckdb.connect(str(path)) as connection:
         for schema in ("core", "metrics", "staging"):
             connection.execute(f"create schema {schema}")
-        connection.execute(
-            f"create table core.orders as select {value} as build, range as n from range({rows})"
-        )
+        connection.execute(f"create table core.orders as select {value} as build, range as n from range({rows})")
         connection.execute("create table metrics.daily_sales as from core.orders")
         connection.execute("create table staging.secret as select 1 as x")
         connection.execute("create view core.reaching_back as from staging.secret")
@@ -73,9 +71,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 def builds(published: Published, number: int | None = None) -> set[int]:
     with published.open(number) as connection:
-        found = connection.execute(
-            "select build from orders union all select build from daily_sales"
-        ).fetchall()
+        found = connection.execute("select build from orders union all select build from daily_sales").fetchall()
     return {row[0] for row in found}
 
 
@@ -183,9 +179,7 @@ def test_a_killed_publish(publish, published, tmp_path, target):
     source = warehouse(tmp_path / "next.duckdb", 2)
     program = textwrap.dedent(DIES).format(target=target, root=str(published.root), warehouse=str(source))
     src = Path(sys.modules["shopkeeper"].__file__).parents[1]
-    died = subprocess.run(
-        [sys.executable, "-c", program], check=False, env={**os.environ, "PYTHONPATH": str(src)}
-    )
+    died = subprocess.run([sys.executable, "-c", program], check=False, env={**os.environ, "PYTHONPATH": str(src)})
     assert died.returncode == -signal.SIGKILL
     assert builds(published) == ({2} if "_prune" in target else {1})
     version = published.publish(source, build_id="b2", lake_versions={})

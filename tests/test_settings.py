@@ -32,9 +32,7 @@ ordered_at = "at"
 def read(tmp_path):
     """Write a shopkeeper.toml, and a secrets.toml, and load them."""
 
-    def make(
-        written: str = OWN, *, profile: str = "dev", secrets: str | None = None, **environment: str
-    ) -> Settings:
+    def make(written: str = OWN, *, profile: str = "dev", secrets: str | None = None, **environment: str) -> Settings:
         (tmp_path / FILE).write_text(written, "utf-8")
         if secrets is not None:
             (tmp_path / "secrets.toml").write_text(secrets, "utf-8")
@@ -236,9 +234,7 @@ def test_secrets_are_never_shown(read):
     assert "hunter" not in f"{settings!r} {settings}"
 
 
-@pytest.mark.parametrize(
-    "secrets", ['[orders]\npassword = "hunter2', 'hunter2 = = "hunter2"', '"hunter2\\u00zz" = 1']
-)
+@pytest.mark.parametrize("secrets", ['[orders]\npassword = "hunter2', 'hunter2 = = "hunter2"', '"hunter2\\u00zz" = 1'])
 def test_a_broken_file_of_secrets_does_not_show_them(read, secrets):
     """The place is told, not what stands there."""
     with pytest.raises(SettingsError, match=r"secrets.toml must be TOML") as refused:
@@ -285,9 +281,7 @@ def _written(folder: Path, text: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "path", ['a "quoted" name.csv', "back\\slash", "ünï {braces}", "https://example.com/a.csv"]
-)
+@pytest.mark.parametrize("path", ['a "quoted" name.csv', "back\\slash", "ünï {braces}", "https://example.com/a.csv"])
 def test_any_path_is_written_as_it_is(tmp_path, path):
     """Quotes, backslashes, braces, URLs."""
     write_project(tmp_path / 'my "shop"', path=path)

@@ -33,7 +33,9 @@ def check(project: Path, profile: str) -> list[Finding]:
     except ShopkeeperError as error:
         return [*findings, Finding("settings", "fault", str(error), "mend shopkeeper.toml or name the project")]
     findings.append(
-        Finding("settings", "ok", f"{parts.settings.shop.name}: {len(parts.settings.sources)} sources, profile {profile}")
+        Finding(
+            "settings", "ok", f"{parts.settings.shop.name}: {len(parts.settings.sources)} sources, profile {profile}"
+        )
     )
     return [*findings, _disk(parts), _lock(parts), *_lake(parts), _quarantine(parts), _build(parts), _published(parts)]
 
@@ -115,7 +117,9 @@ def _published(parts: Shopkeeper) -> Finding:
     try:
         parts.published.open().close()
     except Exception as error:  # noqa: BLE001 - whatever keeps it from opening is the finding
-        return Finding("published", "fault", f"version {current}: {error}", "shopkeeper rollback, then shopkeeper publish")
+        return Finding(
+            "published", "fault", f"version {current}: {error}", "shopkeeper rollback, then shopkeeper publish"
+        )
     state = parts.warehouse.state()
     newest = next((version for version in parts.published.versions() if version.is_current), None)
     if state.build_id and newest and newest.build_id != state.build_id:

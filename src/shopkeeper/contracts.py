@@ -209,9 +209,7 @@ CONTRACTS: dict[str, Contract] = {
                 _text("movement_id", "the source's own id"),
                 _text("product_id", "the product", required=True),
                 _text("store_id", "the store"),
-                Column(
-                    "quantity", Kind.QUANTITY, "units added; negative when they leave", required=True
-                ),
+                Column("quantity", Kind.QUANTITY, "units added; negative when they leave", required=True),
                 _moment("moved_at", "when, UTC", required=True),
                 _text("reason", "sale, replenishment, count, …"),
             ),

@@ -154,7 +154,11 @@ def _door(what: str) -> Iterator[None]:
         text = str(error)
         # Below the first line stand backtraces of other languages.
         told = text.strip().partition("\n")[0].rstrip(".")
-        if isinstance(error, DeltaProtocolError) or "Unsupported minimum" in text or "Unsupported table feature" in text:
+        if (
+            isinstance(error, DeltaProtocolError)
+            or "Unsupported minimum" in text
+            or "Unsupported table feature" in text
+        ):
             raise NewerFormatError(
                 f"the lake must be readable by this Shopkeeper; {what}: {told}. Upgrade Shopkeeper."
             ) from error

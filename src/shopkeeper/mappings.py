@@ -71,7 +71,7 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
     _check_keys(table, where)
     _check_types(table, where)
     if "entity" not in table:
-        raise SettingsError(f"a mapping must name its entity; got none in {where}. Add entity = \"order_lines\".")
+        raise SettingsError(f"a mapping must name its entity; got none in {where}. Add entity = 'order_lines'.")
     target = contract(str(table["entity"]))
     columns = {name: _names(value, f"{where}.columns.{name}") for name, value in table.get("columns", {}).items()}
     constants = {name: str(value) for name, value in table.get("constants", {}).items()}
@@ -85,7 +85,7 @@ def parse_mapping(table: MappingType[str, Any], where: str) -> Mapping:
         if column.required and column.name not in columns and column.name not in constants:
             raise SettingsError(
                 f"{target.entity} must have {column.name} ({column.meaning}); {where} maps no column to it. "
-                f"Add {column.name} = \"your column\" under columns, or a constant."
+                f"Add {column.name} = 'your column' under columns, or a constant."
             )
         names = columns.get(column.name, ())
         if column.kind is not Kind.JSON and column.name in columns and not names:

@@ -182,7 +182,9 @@ def _replay_load(
 def _beside(lake: Lake, load_id: str) -> tuple[str, ...]:
     """Return the load that rejected rows of a file, and those that replayed rejects of it before."""
     rejected_by = {row["reject_id"]: row[v.LOAD_ID] for row in lake.read(v.REJECTS).to_pylist()}
-    replays = {row[v.LOAD_ID] for row in lake.read(v.RESOLUTIONS).to_pylist() if rejected_by[row["reject_id"]] == load_id}
+    replays = {
+        row[v.LOAD_ID] for row in lake.read(v.RESOLUTIONS).to_pylist() if rejected_by[row["reject_id"]] == load_id
+    }
     return (load_id, *sorted(replays))
 
 
@@ -232,7 +234,9 @@ def _corrections(file: Path, known: set[str]) -> Iterator[tuple[str, dict[str, s
                 seen.add(row["reject_id"])
                 yield row["reject_id"], {name: row[name] for name in columns if name not in FACTS and row.get(name)}
     except FileNotFoundError:
-        raise UsageError(f"the file to replay must exist; got {file}. Make one with `shopkeeper quarantine export`.") from None
+        raise UsageError(
+            f"the file to replay must exist; got {file}. Make one with `shopkeeper quarantine export`."
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ContractError(f"{file} must be a CSV in UTF-8; {error}. Save it as such.") from error
     except OSError as error:

@@ -280,9 +280,7 @@ def _check(sections: MappingType[str, Any]) -> None:
             f"shop.timezone must be an IANA zone such as Europe/London; got {shop.timezone!r}. Correct it."
         ) from error
     if not (len(shop.currency) == 3 and shop.currency.isalpha() and shop.currency.isupper()):
-        raise SettingsError(
-            f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it."
-        )
+        raise SettingsError(f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it.")
     for name, value, least in (
         ("publishing.keep", sections["publishing"].keep, 1),
         ("sessions.gap_minutes", sections["sessions"].gap_minutes, 1),
@@ -311,7 +309,7 @@ def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
         if not tables:
             raise SettingsError(
                 f"a source must map at least one table; {where} has neither a preset nor tables. "
-                f"Add preset = \"…\" (see `shopkeeper presets`) or a [sources.{name}.tables.NAME]."
+                f'Add preset = "…" (see `shopkeeper presets`) or a [sources.{name}.tables.NAME].'
             )
         mappings = {key: parse_mapping(value, f"{where[:-1]}.tables.{key}]") for key, value in tables.items()}
         sources[name] = SourceSettings(name, str(own.pop("kind", "files")), own, mappings)

@@ -124,7 +124,14 @@ class Warehouse:
         """Return the arguments that let plain dbt run this project on this warehouse."""
         return [
             *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-            *("--target", self.profile, "--target-path", str(self.work / "target"), "--vars", json.dumps(self.variables)),
+            *(
+                "--target",
+                self.profile,
+                "--target-path",
+                str(self.work / "target"),
+                "--vars",
+                json.dumps(self.variables),
+            ),
         ]
 
     def environment(self) -> dict[str, str]:
@@ -139,7 +146,15 @@ class Warehouse:
         from dbt.cli.main import dbtRunner
 
         self.work.mkdir(parents=True, exist_ok=True)
-        quiet = ["--log-level", "none", "--log-level-file", "info", "--log-path", str(self.work / "logs"), "--no-use-colors"]
+        quiet = [
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            "--log-path",
+            str(self.work / "logs"),
+            "--no-use-colors",
+        ]
 
         def listen(event: Any) -> None:
             if event.info.name in {"LogModelResult", "LogTestResult", "LogSeedResult"}:
@@ -161,7 +176,9 @@ class Warehouse:
         if failed:
             raise BuildError(self._explain(failed))
         if not results and "--select" in command:
-            raise UsageError(f"--select must name at least one model; nothing matches {command[2:]}. See `dbt ls` in docs.")
+            raise UsageError(
+                f"--select must name at least one model; nothing matches {command[2:]}. See `dbt ls` in docs."
+            )
         return results
 
     def _explain(self, failed: list[Any]) -> str:

@@ -102,9 +102,7 @@ def known_of(source: str, loads: Iterable[Load]) -> Known:
     return known
 
 
-def ingest(
-    lake: Lake, sources: dict[str, Source], only: Sequence[str] = (), *, tell: Tell = silent
-) -> Ingest:
+def ingest(lake: Lake, sources: dict[str, Source], only: Sequence[str] = (), *, tell: Tell = silent) -> Ingest:
     """Take all new items of the sources (or of those in ``only``) into the lake.
 
     A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. Raises UsageError for an

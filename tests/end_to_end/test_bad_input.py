@@ -69,13 +69,9 @@ def take(tmp_path) -> Callable[..., Got]:
         done = workflow.ingest(parts.lake, parts.sources)
         for load in done.loads:
             assert load.rows_read == load.rows_loaded + load.rows_resent + load.rows_quarantined
-        rows = parts.lake.read(v.ORDER_LINES).sort_by(
-            [("source_file", "ascending"), ("source_row", "ascending")]
-        )
+        rows = parts.lake.read(v.ORDER_LINES).sort_by([("source_file", "ascending"), ("source_row", "ascending")])
         rejects = parts.lake.rejects().to_pylist()
-        assert len(rows) + len(rejects) == sum(
-            load.rows_read - load.rows_resent for load in parts.lake.loads()
-        )
+        assert len(rows) + len(rejects) == sum(load.rows_read - load.rows_resent for load in parts.lake.loads())
         return Got(
             orders=rows["order_id"].to_pylist(),
             products=rows["product_id"].to_pylist(),

@@ -27,9 +27,7 @@ def test_the_raw_figures(ask):
         "select count(*), count(distinct order_id), count(distinct source_product_id), count(distinct product_id), "
         "count(distinct description), count(distinct customer_id), count(distinct country), "
         "count(*) - count(customer_id), count(*) - count(description), sum(quantity), sum(gross_amount) from order_lines"
-    ) == [
-        (541909, 25900, 4070, 3958, 4223, 4372, 38, 135080, 1454, Decimal("5176450.000"), Decimal("9747747.9340"))
-    ]
+    ) == [(541909, 25900, 4070, 3958, 4223, 4372, 38, 135080, 1454, Decimal("5176450.000"), Decimal("9747747.9340"))]
     assert ask("select min(ordered_at_local)::varchar, max(ordered_at_local)::varchar from order_lines") == [
         ("2010-12-01 08:26:00", "2011-12-09 12:50:00")
     ]
@@ -101,7 +99,9 @@ def test_january_grows_against_december_of_the_year_before(ask):
 
 def test_trading_days(ask):
     """The shop traded on 305 days and never on a Saturday."""
-    assert ask("select count(*), count(*) filter (iso_weekday = 6) from calendar_days where is_trading_day") == [(305, 0)]
+    assert ask("select count(*), count(*) filter (iso_weekday = 6) from calendar_days where is_trading_day") == [
+        (305, 0)
+    ]
 
 
 def test_first_recipe(ask):

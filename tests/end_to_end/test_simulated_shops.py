@@ -48,7 +48,8 @@ def test_every_file_balances(simulated):
     """Rows read, rejected and resent of each file are what truth says, and the rest was loaded."""
     parts, truth = simulated
     counted = {
-        load.item: (load.rows_read, load.rows_quarantined, load.rows_resent, load.rows_loaded) for load in parts.lake.loads()
+        load.item: (load.rows_read, load.rows_quarantined, load.rows_resent, load.rows_loaded)
+        for load in parts.lake.loads()
     }
     for file in truth["files"]:
         read, rejected, resent = file["rows_read"], file["rows_rejected"], file["rows_resent"]

@@ -96,9 +96,7 @@ def test_the_clean_files_have_no_fault(shop, read_all):
 def test_faults_are_found_exactly(shop, read_all):
     """With dirt a plain reader finds the faults of the truth: no more, no fewer."""
     found = {
-        place: (one.action, " ".join(one.flags), one.column)
-        for place, one in read_all(shop).items()
-        if one.action
+        place: (one.action, " ".join(one.flags), one.column) for place, one in read_all(shop).items() if one.action
     }
     said = {
         (one["file"], one["row"]): (one["action"], one["flags"], one["column"])

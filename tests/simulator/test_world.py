@@ -33,9 +33,7 @@ def _gifts():
 
 @pytest.fixture(name="lines", scope="module")
 def _lines(gifts):
-    return table(
-        gifts, "online_retail.csv", InvoiceNo=pa.string(), StockCode=pa.string(), CustomerID=pa.string()
-    )
+    return table(gifts, "online_retail.csv", InvoiceNo=pa.string(), StockCode=pa.string(), CustomerID=pa.string())
 
 
 @pytest.fixture(name="gift_truth", scope="module")
@@ -160,9 +158,7 @@ def test_a_campaign_raises_purchases_by_its_uplift(client):
     """
     truth = client.truth(dirt=False)
     campaign = truth["campaigns"].to_pylist()[0]
-    arms = dict(
-        zip(truth["exposures"]["customer_id"].to_pylist(), truth["exposures"]["arm"].to_pylist(), strict=True)
-    )
+    arms = dict(zip(truth["exposures"]["customer_id"].to_pylist(), truth["exposures"]["arm"].to_pylist(), strict=True))
     orders = {"email": 0, "control": 0}
     for file in client.files(dirt=False):
         if file.path.startswith("sales/"):
@@ -182,9 +178,7 @@ def test_control_is_random(gift_truth):
     both = gift_truth["exposures"].join(gift_truth["customers"], "customer_id")
     for campaign in gift_truth["campaigns"]["campaign_id"].to_pylist():
         own = both.filter(pc.equal(both["campaign_id"], campaign))
-        rates = [
-            own.filter(pc.equal(own["arm"], arm))["orders_per_day"].to_numpy() for arm in ("email", "control")
-        ]
+        rates = [own.filter(pc.equal(own["arm"], arm))["orders_per_day"].to_numpy() for arm in ("email", "control")]
         error = np.sqrt(sum(rate.var() / len(rate) for rate in rates))
         assert abs(rates[0].mean() - rates[1].mean()) < 4 * error
 
@@ -213,12 +207,8 @@ def test_a_cancellation_takes_back_an_earlier_line(lines, gift_truth):
 
 def test_wholesale_buyers_take_more(lines, gift_truth):
     """A wholesale line has several times the units of a retail line."""
-    both = lines.filter(pc.greater(lines["Quantity"], 0)).join(
-        gift_truth["customers"], "CustomerID", "customer_id"
-    )
-    means = dict(
-        zip(*both.group_by("segment").aggregate([("Quantity", "mean")]).to_pydict().values(), strict=True)
-    )
+    both = lines.filter(pc.greater(lines["Quantity"], 0)).join(gift_truth["customers"], "CustomerID", "customer_id")
+    means = dict(zip(*both.group_by("segment").aggregate([("Quantity", "mean")]).to_pydict().values(), strict=True))
     assert means["wholesale"] > 3 * means["retail"]
 
 
@@ -231,9 +221,7 @@ def test_prices_are_those_of_the_truth(gifts, lines, gift_truth):
     sample = lines.slice(0, 3000).to_pylist() + lines.slice(lines.num_rows - 3000).to_pylist()
     for row in sample:
         if row["StockCode"] in history and not row["InvoiceNo"].startswith("C"):
-            valid = [
-                price for since, price in history[row["StockCode"]] if since <= row["InvoiceDate"].date()
-            ]
+            valid = [price for since, price in history[row["StockCode"]] if since <= row["InvoiceDate"].date()]
             assert valid[-1] == row["UnitPrice"]
 
 
@@ -270,9 +258,7 @@ def test_units_sold_follow_the_elasticities(gifts, lines):
         # Newton's step of a Poisson regression with a constant for each product.
         rate = expected * np.exp(slope * response)
         rate *= (counts.sum(axis=1) / rate.sum(axis=1))[:, None]
-        mean = (rate * response).sum(axis=1, keepdims=True) / np.maximum(
-            rate.sum(axis=1, keepdims=True), 1e-12
-        )
+        mean = (rate * response).sum(axis=1, keepdims=True) / np.maximum(rate.sum(axis=1, keepdims=True), 1e-12)
         slope += ((counts - rate) * response).sum() / (rate * (response - mean) ** 2).sum()
     assert slope == pytest.approx(1, abs=0.1)
 
@@ -309,9 +295,7 @@ def test_the_funnel_has_its_rates(clicks, events):
     assert kinds["view"] / sessions == pytest.approx(rates["views_per_session"], rel=0.02)
     assert kinds["cart"] / kinds["view"] == pytest.approx(chance, rel=0.03)
     assert chance == pytest.approx(rates["cart_per_view_at_base_price"], rel=0.2)
-    assert kinds["remove_from_cart"] / kinds["cart"] == pytest.approx(
-        rates["remove_from_cart_per_cart"], rel=0.05
-    )
+    assert kinds["remove_from_cart"] / kinds["cart"] == pytest.approx(rates["remove_from_cart_per_cart"], rel=0.05)
     assert kinds["purchase"] / kinds["cart"] == pytest.approx(rates["purchase_per_cart"], rel=0.05)
 
 
@@ -319,9 +303,7 @@ def test_a_purchase_follows_its_cart_and_view(events):
     """In each session no product is in a cart before it is viewed, nor bought before it is in a cart."""
     keys = ["user_session", "product_id"]
     firsts = {
-        kind: events.filter(pc.equal(events["event_type"], kind))
-        .group_by(keys)
-        .aggregate([("event_time", "min")])
+        kind: events.filter(pc.equal(events["event_type"], kind)).group_by(keys).aggregate([("event_time", "min")])
         for kind in ("view", "cart", "purchase")
     }
     for later, earlier in (("cart", "view"), ("purchase", "cart")):
@@ -366,9 +348,7 @@ def test_stock_is_never_negative_and_equals_its_movements(chain):
     assert level.min() >= 0
     truth = chain.world()["shelves"]
     names = pc.binary_join_element_wise(truth["store_id"], truth["product_id"], " ").to_pylist()
-    ends = dict(
-        zip(shelf.dictionary.to_pylist(), level[np.append(first[1:], len(ids)) - 1].tolist(), strict=True)
-    )
+    ends = dict(zip(shelf.dictionary.to_pylist(), level[np.append(first[1:], len(ids)) - 1].tolist(), strict=True))
     assert ends == dict(zip(names, truth["units_on_hand"].to_pylist(), strict=True))
 
 
@@ -383,9 +363,7 @@ def test_each_sale_lowers_stock_by_its_units(chain):
         columns = (where["store_id"], where["product_id"], where[moment], units)
         return sorted(zip(*(column.to_pylist() for column in columns), strict=True))
 
-    assert rows(sold, "sold_at", sold["quantity"]) == rows(
-        moved, "changed_at", pc.negate(moved["quantity_change"])
-    )
+    assert rows(sold, "sold_at", sold["quantity"]) == rows(moved, "changed_at", pc.negate(moved["quantity_change"]))
 
 
 def test_sales_and_losses_are_the_demand(chain):
@@ -395,9 +373,7 @@ def test_sales_and_losses_are_the_demand(chain):
     lost = pc.sum(truth["stock_outs"]["lost_transactions"]).as_py()
     carried = chain.assortment
     response = chain.response[carried.product] * carried.weight[:, None]
-    expected = (response.sum(axis=0) * chain.factors).sum() * pc.sum(
-        truth["shelves"]["transactions_per_day"]
-    ).as_py()
+    expected = (response.sum(axis=0) * chain.factors).sum() * pc.sum(truth["shelves"]["transactions_per_day"]).as_py()
     assert lost > 0
     assert abs(sold + lost - expected) < 4 * np.sqrt(expected)
 
@@ -464,9 +440,7 @@ def logistic(inputs, target):
 
 def test_validity_intervals_touch(client):
     """A customer's intervals follow each other without gap or overlap, and the last one is open."""
-    rows = table(
-        client, "customer_activity/customer_activity.csv", valid_from=pa.string(), valid_to=pa.string()
-    )
+    rows = table(client, "customer_activity/customer_activity.csv", valid_from=pa.string(), valid_to=pa.string())
     idx = rows["idx"].to_numpy()
     begins, ends = rows["valid_from"].to_pylist(), rows["valid_to"].to_pylist()
     for row in range(rows.num_rows):

@@ -71,9 +71,7 @@ def test_an_unterminated_quote_costs_its_line_only(read):
     found = read(HEAD + GOOD + b'o2,"s,1,1,2020-01-01\n' + GOOD + b'o4,"a ""b""\nc",1,1,2020-01-01\n' + GOOD)
     assert found.column("source_row") == [2, 4, 5, 6]
     assert found.column("product_id")[2] == 'a "b"\nc'
-    assert rules(found) == [
-        (3, "a quoted field must be closed by a quote and then a delimiter (unterminated quote)")
-    ]
+    assert rules(found) == [(3, "a quoted field must be closed by a quote and then a delimiter (unterminated quote)")]
     assert found.rejects[0]["raw_text"] == 'o2,"s,1,1,2020-01-01'
 
 
@@ -90,9 +88,7 @@ def test_too_few_and_too_many_fields_are_rejected(read):
 
 def test_a_quote_inside_of_a_field_is_a_character(read):
     """Inches are no quotes, on one line or on many."""
-    found = read(
-        HEAD + b'o,1/2" pipe,1,1,2020-01-01\no,"2"" pipe",1,1,2020-01-01\no,5" x 7",1,1,2020-01-01\n'
-    )
+    found = read(HEAD + b'o,1/2" pipe,1,1,2020-01-01\no,"2"" pipe",1,1,2020-01-01\no,5" x 7",1,1,2020-01-01\n')
     assert found.column("product_id") == ['1/2" pipe', '2" pipe', '5" x 7"']
 
 
@@ -195,9 +191,7 @@ CLEAN = HEAD + b"".join(
 EDITS = st.lists(
     st.tuples(
         st.integers(len(HEAD), len(CLEAN)),
-        st.sampled_from(
-            [b"", b'"', b'""', b"\n", b"\r", b"\r\n", b",", b'",', b',"', b"\xff", b"\xc3\xa9", b"\0"]
-        ),
+        st.sampled_from([b"", b'"', b'""', b"\n", b"\r", b"\r\n", b",", b'",', b',"', b"\xff", b"\xc3\xa9", b"\0"]),
         st.integers(0, 6),
     ),
     max_size=5,

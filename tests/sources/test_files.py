@@ -55,9 +55,7 @@ def folder(tmp_path, lines):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(content)
         tables = {name: lines(**changes) for name, changes in mappings.items()} or {"lines": lines()}
-        return FileSource(
-            "shop", root / path, tables, timezone="UTC", scratch=tmp_path / "scratch", limits=limits
-        )
+        return FileSource("shop", root / path, tables, timezone="UTC", scratch=tmp_path / "scratch", limits=limits)
 
     return make
 
@@ -73,9 +71,7 @@ def test_a_folder_of_mixed_files(folder, every):
             "a/readme.md": b"hello",
             "other.csv": CSV,
             ".hidden.csv": CSV,
-            "z.zip": zipped(
-                {"in/b.csv": CSV, "../../b.csv": CSV, "b.zip": zipped({"b.csv": CSV}), "x.bin": b""}
-            ),
+            "z.zip": zipped({"in/b.csv": CSV, "../../b.csv": CSV, "b.zip": zipped({"b.csv": CSV}), "x.bin": b""}),
             "broken.zip": b"PK not really",
         },
         sales={"files": "*SALES*"},
@@ -230,9 +226,7 @@ def test_cells_that_hold_nothing_make_no_row(read):
     with zipfile.ZipFile(plain) as before, zipfile.ZipFile(changed, "w") as after:
         for name in before.namelist():
             text = before.read(name)
-            after.writestr(
-                name, text.replace(b'<c r="B4">', b'<c r="B4" t="str">').replace(b"<v />", b"<v></v>")
-            )
+            after.writestr(name, text.replace(b'<c r="B4">', b'<c r="B4" t="str">').replace(b"<v />", b"<v></v>"))
     found = read(changed.getvalue(), name="a.xlsx")
     assert found.column("source_row") == [2, 5]
     assert found.column("product_id") == [None, None]

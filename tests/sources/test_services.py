@@ -44,9 +44,7 @@ def serving() -> Iterator[Server]:
             server.asked.append((self.command, self.path, dict(self.headers)))
             answer = server.answers.get(parts.path, (404, {}, b""))
             if callable(answer):
-                answer = answer(
-                    {key: values[0] for key, values in parse_qs(parts.query).items()}, self.headers
-                )
+                answer = answer({key: values[0] for key, values in parse_qs(parts.query).items()}, self.headers)
             status, headers, body = answer
             self.send_response(status)
             for key, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -156,9 +154,7 @@ def test_a_server_that_stays_down_is_told_without_secrets(source, server, every)
     assert len(server.asked) == 5
 
 
-@pytest.mark.parametrize(
-    ("status", "advice"), [(401, "secrets.toml"), (403, "may read"), (404, "Check the address")]
-)
+@pytest.mark.parametrize(("status", "advice"), [(401, "secrets.toml"), (403, "may read"), (404, "Check the address")])
 def test_refusals_are_not_tried_again(source, server, every, status, advice):
     """What trying again cannot help is told at once, with what to do."""
     server.answers["/lines.csv"] = (status, {}, b"")
@@ -212,9 +208,7 @@ def by_offset(query, headers):
 
 def by_cursor(query, headers):
     start = int(query.get("after", 0))
-    return as_json(
-        {"data": {"items": RECORDS[start : start + 3]}, "meta": {"next": start + 3 if start < 6 else None}}
-    )
+    return as_json({"data": {"items": RECORDS[start : start + 3]}, "meta": {"next": start + 3 if start < 6 else None}})
 
 
 def by_next(query, headers):

@@ -53,9 +53,7 @@ class Shop:
 
     def load(self, source: str, entity: str, rows: Iterable[dict[str, Any]]) -> None:
         of = CONTRACTS[entity]
-        schema = pa.schema(
-            [*(entity_schema(of).field(name) for name in of.column_names), ("source_row", pa.int64())]
-        )
+        schema = pa.schema([*(entity_schema(of).field(name) for name in of.column_names), ("source_row", pa.int64())])
         listed = [{**row, "source_row": number} for number, row in enumerate(rows, start=2)]
         batches = pa.Table.from_pylist(listed, schema=schema).to_batches()
         pairs = [(batch, NO_REJECTS) for batch in batches]
@@ -88,9 +86,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def event(
-    moment: str, kind: str, customer: str | None, session: str | None, product: str | None, **more: Any
-) -> dict:
+def event(moment: str, kind: str, customer: str | None, session: str | None, product: str | None, **more: Any) -> dict:
     row = {"occurred_at": at(moment), "event_type": kind, "customer_id": customer, "session_id": session}
     price = Decimal(more.pop("price", "1"))
     return {**row, "product_id": product, "price": price, **more}
@@ -122,9 +118,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop.load("tracker", "events", [event("2024-01-05 15:00", "view", "dee", "s4", "P1", event_id="e1")])
     shop.load("tracker2", "events", [event("2024-01-04 15:00", "view", "dee", "s5", "P1", event_id="e1")])
     line = {"quantity": Decimal(1), "unit_price": Decimal(2), "ordered_at": at("2024-01-02 12:00")}
-    lines = [
-        {"order_id": order, "product_id": code, **line} for order, codes in ORDERS.items() for code in codes
-    ]
+    lines = [{"order_id": order, "product_id": code, **line} for order, codes in ORDERS.items() for code in codes]
     shop.load("sales", "order_lines", lines)
     moved = {"product_id": "a ", "store_id": "x"}
     shop.load(
@@ -204,8 +198,8 @@ def test_text_is_tidied_and_days_are_the_shops(shop: Shop) -> None:
 def test_a_session_over_midnight_is_one_row_of_its_first_day(shop: Shop) -> None:
     """Session s1 begins before and ends after the shop's midnight; the repeated purchase does not count."""
     found = shop.rows("""
-        select started_on::text, ended_on::text, customer_id, n_events, n_views, n_carts, n_removes, n_purchases,
-            n_products, revenue, seconds, is_bounce, has_view, has_cart, has_purchase, is_made
+        select started_on::text, ended_on::text, customer_id, n_events, n_views, n_carts, n_removes,
+            n_purchases, n_products, revenue, seconds, is_bounce, has_view, has_cart, has_purchase, is_made
         from core.sessions where session_id = 's1'
     """)
     expected = (
@@ -231,9 +225,7 @@ def test_a_session_over_midnight_is_one_row_of_its_first_day(shop: Shop) -> None
 
 def test_sessions_are_made_of_silences_where_none_is_named(shop: Shop) -> None:
     """Thirty minutes exactly belong together, one second more does not; an event of nobody has no session."""
-    found = shop.rows(
-        "select n_events, seconds, revenue from core.sessions where is_made order by started_at"
-    )
+    found = shop.rows("select n_events, seconds, revenue from core.sessions where is_made order by started_at")
     assert found == [(2, 1800, Decimal(0)), (1, 0, Decimal(7))]
     assert shop.rows("select count(*), sum(n_events) from core.sessions") == [(6, 12)]
 
@@ -255,10 +247,10 @@ def test_the_funnel_counts_steps_alone_and_in_a_row(shop: Shop) -> None:
 
 
 def test_daily_traffic_is_that_of_the_days_events_and_of_the_sessions_begun(shop: Shop) -> None:
-    """Visitors and revenue go by the day of the event; sessions, bounces and conversion by the day they began."""
+    """Visitors and revenue go by the day of the event; sessions and their rates by the day they began."""
     found = shop.rows("""
-        select n_events, n_customers, n_new_customers, n_sessions, n_bounces, bounce_rate, conversion, revenue,
-            revenue_per_visitor
+        select n_events, n_customers, n_new_customers, n_sessions, n_bounces, bounce_rate, conversion,
+            revenue, revenue_per_visitor
         from metrics.daily_traffic order by day limit 3
     """)
     assert found == [
@@ -294,9 +286,7 @@ def test_monthly_activity_counts_each_customer_once(shop: Shop) -> None:
 
 def test_revenue_by_hour_is_by_the_shops_clock(shop: Shop) -> None:
     """The purchase at ten past midnight in New York is Tuesday's, hour 0."""
-    found = shop.rows(
-        "select iso_weekday, hour, n_purchases, revenue from metrics.hourly_revenue order by 1, 2"
-    )
+    found = shop.rows("select iso_weekday, hour, n_purchases, revenue from metrics.hourly_revenue order by 1, 2")
     assert found == [(2, 0, 1, Decimal(20)), (3, 11, 1, Decimal(7)), (4, 10, 2, Decimal(15))]
 
 
@@ -320,9 +310,7 @@ def test_what_precedes_a_purchase_in_the_session_and_of_the_product(shop: Shop) 
 
 def test_visitor_retention_follows_the_month_first_seen(shop: Shop) -> None:
     """Four visitors are first seen in January; one of them comes back in February."""
-    found = shop.rows(
-        "select months_since, n_customers, n_active, retention from metrics.visitor_retention order by 1"
-    )
+    found = shop.rows("select months_since, n_customers, n_active, retention from metrics.visitor_retention order by 1")
     assert found == [(0, 4, 4, 1.0), (1, 4, 1, 0.25)]
 
 
@@ -347,16 +335,15 @@ def test_stock_on_hand_counts_one_id_once_and_equal_movements_each(shop: Shop) -
         "where product_id = 'A' order by 1"
     )
     assert days == [("2024-01-01", 10, 0, 10), ("2024-01-02", 0, 5, 5)]
-    assert shop.rows(
-        "select count(*), count(case when is_duplicate then 1 end) from core.inventory_movements"
-    ) == [(6, 1)]
+    assert shop.rows("select count(*), count(case when is_duplicate then 1 end) from core.inventory_movements") == [
+        (6, 1)
+    ]
 
 
 def test_activity_is_ranked_from_the_latest_with_a_rule_for_ties(shop: Shop) -> None:
     """Rank 1 begins last; then the one that still holds; then the first by its values; equal ones are one."""
     ranked = shop.rows(
-        "select customer_id, activity_rank, attributes, n_statements "
-        "from core.customer_activity_ranked order by 1, 2"
+        "select customer_id, activity_rank, attributes, n_statements from core.customer_activity_ranked order by 1, 2"
     )
     assert ranked == [
         ("ann", 1, "y", 1),
@@ -396,8 +383,8 @@ def test_an_empty_shop_builds_empty_tables(tmp_path: Path) -> None:
 
 
 def random_events(seed: int) -> dict[str, list[dict[str, Any]]]:
-    """Three sources that overlap: equal rows, ids sent again weeks apart, unnamed sessions, nobody's events."""
-    chance = random.Random(seed)  # noqa: S311 - a test's dice
+    """Three sources that overlap: equal rows, ids sent again weeks apart, no session, nobody's events."""
+    chance = random.Random(seed)
     start = at("2024-01-30 00:00")
     pool = []
     for number in range(160):
@@ -417,9 +404,7 @@ def random_events(seed: int) -> dict[str, list[dict[str, Any]]]:
                 "price": Decimal(chance.randrange(1, 9)),
             }
         )
-    return {
-        source: chance.sample(pool, 90) + chance.choices(pool, k=10) for source in ("one", "two", "three")
-    }
+    return {source: chance.sample(pool, 90) + chance.choices(pool, k=10) for source in ("one", "two", "three")}
 
 
 def fingerprint(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
@@ -446,9 +431,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [("one", "two", "three"), ("three", "one", "two")])
-def test_increments_in_any_order_equal_one_full_build(
-    whole: Shop, tmp_path: Path, order: tuple[str, ...]
-) -> None:
+def test_increments_in_any_order_equal_one_full_build(whole: Shop, tmp_path: Path, order: tuple[str, ...]) -> None:
     """Loads taken up one build at a time, in any order, give each table row for row as all at once do."""
     shop = open_shop(tmp_path / "shop", pair_minimum=1)
     for source in order:
@@ -496,7 +479,7 @@ def test_a_build_that_was_lost_is_made_up_by_the_next(whole: Shop, tmp_path: Pat
 
 @pytest.mark.real_data
 def test_the_rees46_sample_gives_its_known_counts(tmp_path: Path) -> None:
-    """Every event of the real sample arrives; types, visitors, sessions and revenue equal a count in Python."""
+    """Every event of the real sample arrives; types, visitors, sessions, revenue equal a count in Python."""
     path = DATA / "rees46" / "2019-Oct-sample.csv"
     if not path.exists():
         pytest.skip(f"the real data are absent: {path} (set SHOPKEEPER_DATA)")

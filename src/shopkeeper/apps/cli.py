@@ -80,7 +80,9 @@ def _unexpected(error: Exception) -> str:
     import traceback
 
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="shopkeeper-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="shopkeeper-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
             file.writelines(traceback.format_exception(error))
         where = f"Details are in {file.name}: please report them"
     except OSError:
@@ -104,7 +106,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _top(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Hold the options that come before a verb."""
 
@@ -115,8 +119,12 @@ def _top(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make the project in.")],
-    preset: Annotated[str | None, typer.Option(help="A known export; see `shopkeeper presets`.", metavar="NAME")] = None,
-    path: Annotated[str | None, typer.Option(help="The file, folder, glob or URL to read.", metavar="FILE_OR_URL")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A known export; see `shopkeeper presets`.", metavar="NAME")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(help="The file, folder, glob or URL to read.", metavar="FILE_OR_URL")
+    ] = None,
 ) -> None:
     """Make a project: a commented shopkeeper.toml.
 
@@ -188,8 +196,12 @@ def _exit_on(done: Any) -> None:
 
 @app.command()
 def build(
-    select: Annotated[str | None, typer.Option(help="Only these models, in dbt's words.", metavar="DBT_SELECTION")] = None,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Rebuild incremental tables from the lake.")] = False,
+    select: Annotated[
+        str | None, typer.Option(help="Only these models, in dbt's words.", metavar="DBT_SELECTION")
+    ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild incremental tables from the lake.")
+    ] = False,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
@@ -208,7 +220,9 @@ def build(
     if as_json:
         print_json(asdict(built))
     elif built.models:
-        print(f"built {len(built.models)} models, {len(built.rules)} sets of rules hold, {time.monotonic() - started:.1f} s")
+        print(
+            f"built {len(built.models)} models, {len(built.rules)} sets of rules hold, {time.monotonic() - started:.1f} s"
+        )
     else:
         print("nothing new in the lake: the warehouse is up to date")
 
@@ -228,7 +242,9 @@ def publish(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_js
     if as_json:
         print_json(asdict(version))
     else:
-        print(f"version {version.number} is current: {sum(version.tables.values()):,} rows in {len(version.tables)} tables")
+        print(
+            f"version {version.number} is current: {sum(version.tables.values()):,} rows in {len(version.tables)} tables"
+        )
 
 
 @app.command()
@@ -268,14 +284,28 @@ def loads(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json
     if as_json:
         print_json([asdict(load) for load in found])
         return
-    columns = ("load_id", "source", "item", "entity", "kind", "rows_read", "rows_loaded", "rows_resent", "rows_quarantined")
+    columns = (
+        "load_id",
+        "source",
+        "item",
+        "entity",
+        "kind",
+        "rows_read",
+        "rows_loaded",
+        "rows_resent",
+        "rows_quarantined",
+    )
     print_table(columns, [tuple(getattr(load, name) for name in columns) for load in found])
 
 
 @app.command()
 def versions(
-    table: Annotated[str | None, typer.Argument(metavar="[LAKE_TABLE]", help="List the versions of a lake table instead.")] = None,
-    at: Annotated[int | None, typer.Option(help="Print the lake table as of this version, as CSV or JSON.", metavar="N")] = None,
+    table: Annotated[
+        str | None, typer.Argument(metavar="[LAKE_TABLE]", help="List the versions of a lake table instead.")
+    ] = None,
+    at: Annotated[
+        int | None, typer.Option(help="Print the lake table as of this version, as CSV or JSON.", metavar="N")
+    ] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
@@ -307,7 +337,13 @@ def versions(
         print_json([asdict(version) for version in found])
         return
     rows = [
-        ("→" if version.is_current else "", version.number, version.published_at[:19], len(version.tables), sum(version.tables.values()))
+        (
+            "→" if version.is_current else "",
+            version.number,
+            version.published_at[:19],
+            len(version.tables),
+            sum(version.tables.values()),
+        )
         for version in found
     ]
     print_table(("", "version", "published_at", "tables", "rows"), rows)
@@ -315,7 +351,9 @@ def versions(
 
 @app.command()
 def rollback(
-    version: Annotated[int | None, typer.Argument(help="The version; the one before the current if none is given.")] = None,
+    version: Annotated[
+        int | None, typer.Argument(help="The version; the one before the current if none is given.")
+    ] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
@@ -368,7 +406,9 @@ def ledger(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_jso
     broken = [row for row in answer.rows if row[-1] != 0]
     if not as_json:
         console().print(
-            f"[red]{len(broken)} identities do not balance[/red]" if broken else "[green]✓[/green] all identities balance"
+            f"[red]{len(broken)} identities do not balance[/red]"
+            if broken
+            else "[green]✓[/green] all identities balance"
         )
     if broken:
         raise typer.Exit(1)
@@ -418,7 +458,9 @@ def explain(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_js
         return
     columns = ("n_rows", "source", "column_name", "rule", "example", "source_file", "source_row")
     print_table(columns, [tuple(row[name] for name in columns) for row in found])
-    console().print("mend them: shopkeeper quarantine export rejects.csv · edit · shopkeeper quarantine replay rejects.csv")
+    console().print(
+        "mend them: shopkeeper quarantine export rejects.csv · edit · shopkeeper quarantine replay rejects.csv"
+    )
 
 
 @quarantine.command()
@@ -439,7 +481,12 @@ def export(
 
 @quarantine.command()
 def replay(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A corrected export; none: the rejects as they are, under today's settings.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A corrected export; none: the rejects as they are, under today's settings."
+        ),
+    ] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
@@ -458,7 +505,9 @@ def replay(
     if as_json:
         print_json(asdict(done))
     else:
-        print(f"{done.n_closed:,} rows loaded and closed, {done.n_open:,} still open, {done.n_known:,} were closed before")
+        print(
+            f"{done.n_closed:,} rows loaded and closed, {done.n_open:,} still open, {done.n_known:,} were closed before"
+        )
         for sentence in done.reasons[:10]:
             print(f"  {sentence}")
 
@@ -516,5 +565,3 @@ def doctor(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_jso
                 out.print(f"      [bold]→ {finding.advice}[/bold]")
     if any(finding.state == "fault" for finding in findings):
         raise typer.Exit(1)
-
-

@@ -60,7 +60,9 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", raw_numbers: bool = False) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "", raw_numbers: bool = False
+) -> None:
     """Print rows as a table; numbers to the right. ``raw_numbers`` leaves whole numbers as they are (ids, years)."""
     from rich import box
     from rich.table import Table
@@ -151,7 +153,9 @@ def print_ingest(done: "Ingest", *, seconds: float | None = None) -> None:
         more = [each.load for each in shown[20:] if each.load]
         out.print(f"  … and {len(shown) - 20:,} more items with {sum(load.rows_loaded for load in more):,} rows loaded")
     if unchanged:
-        out.print(f"  [dim]= {len(unchanged):,} item{'s' if len(unchanged) > 1 else ''} unchanged since the last load[/dim]")
+        out.print(
+            f"  [dim]= {len(unchanged):,} item{'s' if len(unchanged) > 1 else ''} unchanged since the last load[/dim]"
+        )
     for skipped in done.skipped:
         out.print(f"  [dim]- skipped: {_escaped(skipped, False)}[/dim]")
     for each in done.failures:
@@ -182,8 +186,12 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
             ("customers", cell(summary["n_customers"])),
             ("products", cell(summary["n_products"])),
         ]
-        panels = [Panel(f"[bold]{value}[/bold]\n[dim]{name}[/dim]", box=box.ROUNDED, padding=(0, 2)) for name, value in cards]
-        out.print(f"  [bold green]✓[/bold green] [bold]{title}[/bold] · {summary['first_day']} to {summary['last_day']}")
+        panels = [
+            Panel(f"[bold]{value}[/bold]\n[dim]{name}[/dim]", box=box.ROUNDED, padding=(0, 2)) for name, value in cards
+        ]
+        out.print(
+            f"  [bold green]✓[/bold green] [bold]{title}[/bold] · {summary['first_day']} to {summary['last_day']}"
+        )
         out.print(Columns(panels))
         out.print(
             f"  gross {_money(summary['gross_sales'])}  discounts {_money(summary['discounts'])}  "
@@ -200,8 +208,8 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
             out.print(f"  events: {summary['n_events']:,}")
     option = "" if project == "." else f" --project {project}"
     if n_rejects:
-        wait = "wait" if n_rejects > 1 else "waits"
-        out.print(f"  [yellow]{_count(n_rejects, 'row')} {wait} in quarantine[/yellow], with reasons: shopkeeper quarantine explain{option}")
+        waiting = f"{_count(n_rejects, 'row')} {'wait' if n_rejects > 1 else 'waits'} in quarantine"
+        out.print(f"  [yellow]{waiting}[/yellow], with reasons: shopkeeper quarantine explain{option}")
     out.print("  the ledger balances to the last digit: " + f"shopkeeper ledger{option}")
     out.print("\n  [bold]Next[/bold]  " + _next_query(option, summary))
 
@@ -212,9 +220,13 @@ def _count(n: int, thing: str) -> str:
 
 def _next_query(option: str, summary: dict[str, Any]) -> str:
     if summary["n_order_lines"] and not summary["n_products"]:
-        return f'shopkeeper query "select store_id, city, net_sales from stores order by net_sales desc limit 10"{option}'
+        return (
+            f'shopkeeper query "select store_id, city, net_sales from stores order by net_sales desc limit 10"{option}'
+        )
     if summary["n_order_lines"]:
-        return f'shopkeeper query "select description, net_sales from products order by net_sales desc limit 10"{option}'
+        return (
+            f'shopkeeper query "select description, net_sales from products order by net_sales desc limit 10"{option}'
+        )
     return f'shopkeeper query "select event_type, count(*) from events group by 1"{option}'
 
 

@@ -61,9 +61,7 @@ def campaigns_table(all_campaigns: tuple[Campaign, ...], start: date) -> pa.Tabl
         {
             "campaign_id": pa.array([one.campaign_id for one in all_campaigns], pa.string()),
             "works_from": pa.array([start + timedelta(one.day + 1) for one in all_campaigns], pa.date32()),
-            "works_until": pa.array(
-                [start + timedelta(one.day + WINDOW) for one in all_campaigns], pa.date32()
-            ),
+            "works_until": pa.array([start + timedelta(one.day + WINDOW) for one in all_campaigns], pa.date32()),
             "uplift": pa.array([one.uplift for one in all_campaigns], pa.float64()),
             "n_treated": pa.array([len(one.treated) for one in all_campaigns], pa.int64()),
             "n_control": pa.array([len(one.control) for one in all_campaigns], pa.int64()),

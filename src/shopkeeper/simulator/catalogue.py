@@ -92,9 +92,7 @@ def catalogue(
     )
 
 
-def _descriptions(
-    category: np.ndarray, categories: tuple[Category, ...], rng: np.random.Generator
-) -> tuple[str, ...]:
+def _descriptions(category: np.ndarray, categories: tuple[Category, ...], rng: np.random.Generator) -> tuple[str, ...]:
     """Return a name for each product, unlike all others: a look, a stuff, a thing, and a size where those
     run out.
     """

@@ -147,9 +147,7 @@ class Clickstream(Shop):
     @cached_property
     def people(self) -> Customers:
         """The visitors; their rate is that of visits."""
-        return population(
-            self.customers, HABITS, self.factors, FIRST_CUSTOMER, stream(self.seed, "customers")
-        )
+        return population(self.customers, HABITS, self.factors, FIRST_CUSTOMER, stream(self.seed, "customers"))
 
     @cached_property
     def goods(self) -> Catalogue:

@@ -48,9 +48,7 @@ SOLD = (
     Recipe("duplicate", FLAG, changed(SALES, {}), 3000, "duplicate"),
     Recipe("no_customer", FLAG, changed(SALES, {"idx": ""}, "sale_idx", "9"), 5000, "no_customer"),
     Recipe("zero_price", FLAG, changed(SALES, {"value": "0.00"}, "sale_idx", "8"), 1000, "zero_price"),
-    Recipe(
-        "negative_price", FLAG, changed(SALES, {"value": "-3.50"}, "sale_idx", "7"), 200, "negative_price"
-    ),
+    Recipe("negative_price", FLAG, changed(SALES, {"value": "-3.50"}, "sale_idx", "7"), 200, "negative_price"),
     *unreadable(SALES, "sold_at", "value", "store_idx", "€"),
     Recipe("missing_sale", REJECT, broken(SALES, {"sale_idx": ""}), 50, column="sale_idx"),
 )
@@ -84,9 +82,7 @@ class ClientFiles(Shop):
     @cached_property
     def people(self) -> Customers:
         """The customers."""
-        return population(
-            self.customers, HABITS, self.factors, FIRST_CUSTOMER, stream(self.seed, "customers")
-        )
+        return population(self.customers, HABITS, self.factors, FIRST_CUSTOMER, stream(self.seed, "customers"))
 
     @cached_property
     def mailings(self) -> tuple[Campaign, ...]:
@@ -115,9 +111,7 @@ class ClientFiles(Shop):
         changes = rng.poisson(np.maximum(self.days - 1 - arrived, 0) / DAYS_VALID)
         customer = np.concatenate((np.arange(self.customers), np.repeat(np.arange(self.customers), changes)))
         room = self.days - arrived[customer[self.customers :]]
-        later = (
-            arrived[customer[self.customers :]] + 1 + (rng.random(len(room)) * (room - 1)).astype(np.int64)
-        )
+        later = arrived[customer[self.customers :]] + 1 + (rng.random(len(room)) * (room - 1)).astype(np.int64)
         day = np.concatenate((arrived, later))
         # Two changes on one day are one change.
         key = np.unique(customer * 2**32 + day + 2**31)
@@ -183,9 +177,7 @@ class ClientFiles(Shop):
         traded = np.flatnonzero(sizes)
         busiest = int(sizes.argmax())
         files = [
-            Sheet(
-                "customer_activity/customer_activity.csv", ACTIVITY, v.CUSTOMER_ACTIVITY, self._active, ACTIVE
-            ),
+            Sheet("customer_activity/customer_activity.csv", ACTIVITY, v.CUSTOMER_ACTIVITY, self._active, ACTIVE),
             Sheet("customer_profiles/customer_profiles.csv", PROFILES, v.CUSTOMERS, self._profiled, PROFILED),
             Sheet("labels/labels.csv", LABELS, v.LABELS, self._labelled, LABELLED),
         ]

@@ -70,9 +70,7 @@ def survivor_ages(count: int, habits: Habits, rng: np.random.Generator) -> np.nd
     return ages
 
 
-def population(
-    count: int, habits: Habits, factors: np.ndarray, first_id: int, rng: np.random.Generator
-) -> Customers:
+def population(count: int, habits: Habits, factors: np.ndarray, first_id: int, rng: np.random.Generator) -> Customers:
     """Return ``count`` customers of a period whose days are as busy as ``factors`` says.
 
     A survivor of age a has a gamma hazard of rate b + a: the gamma is conjugate to the exponential.
@@ -80,9 +78,7 @@ def population(
     """
     known = round(count * habits.known_share)
     ages = survivor_ages(known, habits, rng)
-    arrived = np.concatenate((-1 - np.floor(ages), np.sort(weighted(factors, count - known, rng)))).astype(
-        np.int64
-    )
+    arrived = np.concatenate((-1 - np.floor(ages), np.sort(weighted(factors, count - known, rng)))).astype(np.int64)
     age = np.maximum(-arrived, 0)
     hazard = rng.gamma(habits.hazard_shape, 1.0 / (habits.hazard_shape / habits.hazard + age))
     lifetime = rng.exponential(1.0 / np.maximum(hazard, 1.0 / FAR))

@@ -104,8 +104,6 @@ def unreadable(
     if amount:
         rejects += [
             Recipe("comma_decimal", REJECT, broken(header, {amount: '"1.234,56"'}), often, column=amount),
-            Recipe(
-                "currency_symbol", REJECT, broken(header, {amount: f"{symbol}3.50"}), often, column=amount
-            ),
+            Recipe("currency_symbol", REJECT, broken(header, {amount: f"{symbol}3.50"}), often, column=amount),
         ]
     return tuple(rejects)

@@ -30,9 +30,7 @@ FIRST_CUSTOMER = 12_346
 BLOCK = 100_000
 """Rows rendered at once."""
 
-HABITS = Habits(
-    rate=0.02, rate_shape=0.8, hazard=0.004, hazard_shape=1.5, spend_sigma=0.5, wholesale_share=0.08
-)
+HABITS = Habits(rate=0.02, rate_shape=0.8, hazard=0.004, hazard_shape=1.5, spend_sigma=0.5, wholesale_share=0.08)
 RHYTHM = Rhythm(
     weekdays=(1.0, 1.1, 1.1, 1.2, 0.9, 0.0, 0.7),
     months=(0.8, 0.75, 0.9, 0.85, 0.95, 0.95, 0.9, 0.95, 1.15, 1.3, 1.5, 1.0),
@@ -51,9 +49,7 @@ CATEGORIES = (
         -1.5,
         "summer",
     ),
-    Category(
-        "paper", ("CARD SET", "NOTEBOOK", "GIFT WRAP", "STICKER SHEET", "EASTER CARD"), 150, -1.1, "spring"
-    ),
+    Category("paper", ("CARD SET", "NOTEBOOK", "GIFT WRAP", "STICKER SHEET", "EASTER CARD"), 150, -1.1, "spring"),
 )
 COUNTRIES = (
     "United Kingdom", "Germany", "France", "EIRE", "Spain", "Netherlands", "Belgium", "Switzerland",
@@ -86,9 +82,7 @@ class GiftWholesaler(Shop):
     @cached_property
     def people(self) -> Customers:
         """The buyers."""
-        return population(
-            self.customers, HABITS, self.factors, FIRST_CUSTOMER, stream(self.seed, "customers")
-        )
+        return population(self.customers, HABITS, self.factors, FIRST_CUSTOMER, stream(self.seed, "customers"))
 
     @cached_property
     def country(self) -> np.ndarray:
@@ -212,13 +206,9 @@ class GiftWholesaler(Shop):
         is_service = product >= len(self.goods)
         price = self.prices.paid[np.where(is_service, 0, product), paid_on[order]]
         price[is_service] = service_price
-        kind = np.where(
-            is_service, product - len(self.goods) + 2, (orders.cancels[order] >= 0).astype(np.int64)
-        )
+        kind = np.where(is_service, product - len(self.goods) + 2, (orders.cancels[order] >= 0).astype(np.int64))
         place = np.argsort(rank[order], kind="stable")
-        return Invoices(
-            orders, rank, order[place], product[place], quantity[place], price[place], kind[place]
-        )
+        return Invoices(orders, rank, order[place], product[place], quantity[place], price[place], kind[place])
 
     def sheets(self) -> list[Sheet]:
         """Return the one file, and one that repeats some of its rows."""
@@ -240,9 +230,7 @@ class GiftWholesaler(Shop):
     def _dictionary(self) -> tuple[pa.Array, pa.Array, np.ndarray]:
         codes = (*self.goods.product_id, *(service.code for service in SERVICES))
         names = (*self.goods.description, *(service.text for service in SERVICES))
-        lettered = np.array(
-            [code.lower() != code for code in self.goods.product_id] + [False] * len(SERVICES)
-        )
+        lettered = np.array([code.lower() != code for code in self.goods.product_id] + [False] * len(SERVICES))
         return rendering.texts(codes), rendering.texts(names), lettered
 
     def _block(self, rows: np.ndarray) -> Block:

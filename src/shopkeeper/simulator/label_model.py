@@ -56,10 +56,7 @@ def model_table(constant: float) -> pa.Table:
     effects = {
         "intercept": constant - LATEST_EFFECT * 0.5,
         "attr_a": NUMBER_EFFECT,
-        **{
-            f"attr_b={letter}": effect
-            for letter, effect in zip(LETTERS, LETTER_EFFECTS.tolist(), strict=True)
-        },
+        **{f"attr_b={letter}": effect for letter, effect in zip(LETTERS, LETTER_EFFECTS.tolist(), strict=True)},
         "latest scd_a": LATEST_EFFECT,
         "latest scd_b": 0.0,
     }

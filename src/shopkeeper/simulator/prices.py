@@ -42,9 +42,7 @@ def price_history(goods: Catalogue, days: int, steady: np.ndarray, rng: np.rando
     np.add.at(steps, (changes, rng.integers(0, days, len(changes))), rng.normal(0, 0.12, len(changes)))
     # Prices wander no farther than a third from their base: shops that go farther are another product.
     level = np.exp(np.clip(np.cumsum(steps, axis=1), -0.35, 0.35))
-    promoted = (
-        rng.choice(movable, max(rng.poisson(2 * days / 365 * len(movable)), 1)) if len(movable) else movable
-    )
+    promoted = rng.choice(movable, max(rng.poisson(2 * days / 365 * len(movable)), 1)) if len(movable) else movable
     first = rng.integers(0, days, len(promoted))
     last = np.minimum(first + rng.integers(4, 14, len(promoted)), days - 1)
     discount = rng.choice([0.1, 0.15, 0.2, 0.3], len(promoted))

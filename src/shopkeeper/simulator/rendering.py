@@ -12,9 +12,7 @@ import pyarrow.compute as pc
 Columns = list[pa.Array]
 CENTS = pa.array([f"{one:02d}" for one in range(100)])
 CLOCK = pa.array([f"{one // 3600:02d}:{one // 60 % 60:02d}:{one % 60:02d}" for one in range(86_400)])
-HEXADECIMAL = np.frombuffer("".join(f"{one:02x}" for one in range(256)).encode(), dtype=np.uint8).reshape(
-    256, 2
-)
+HEXADECIMAL = np.frombuffer("".join(f"{one:02x}" for one in range(256)).encode(), dtype=np.uint8).reshape(256, 2)
 
 
 @dataclass(frozen=True)
@@ -109,9 +107,7 @@ def moments(start: date, day: np.ndarray, second: np.ndarray, ending: str = "") 
         return pa.array([], pa.string())
     first = int(day.min())
     days = [(start + timedelta(one)).isoformat() for one in range(first, int(day.max()) + 1)]
-    return pc.binary_join_element_wise(
-        pick(pa.array(days), day - first), pick(_clock(ending), second % 86_400), " "
-    )
+    return pc.binary_join_element_wise(pick(pa.array(days), day - first), pick(_clock(ending), second % 86_400), " ")
 
 
 @cache

@@ -96,11 +96,7 @@ def day_factors(rhythm: Rhythm, start: date, days: int) -> np.ndarray:
 def calendar_table(rhythm: Rhythm, start: date, days: int) -> pa.Table:
     """Return the truth about the days: date, factor of demand, and the holiday's name or null."""
     dates = [start + timedelta(day) for day in range(days)]
-    names = {
-        day: name
-        for year in {one.year for one in dates}
-        for day, name in holidays(rhythm.country, year).items()
-    }
+    names = {day: name for year in {one.year for one in dates} for day, name in holidays(rhythm.country, year).items()}
     return pa.table(
         {
             "day_on": pa.array(dates, pa.date32()),

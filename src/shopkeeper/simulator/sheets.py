@@ -69,9 +69,7 @@ def plant(sheet: Sheet, number: int, block: Block, first_row: int, seed: int) ->
     for recipe in sheet.recipes:
         suited = block.groups.get(recipe.group)
         room = block.rows if suited is None else len(suited)
-        wanted = max(
-            int(rng.poisson(block.rows * recipe.per_million / 1e6)), sheet.least if number == 0 else 0
-        )
+        wanted = max(int(rng.poisson(block.rows * recipe.per_million / 1e6)), sheet.least if number == 0 else 0)
         if not room or not wanted:
             continue
         drawn = rng.permutation(room) if room < FEW else rng.integers(0, room, 2 * wanted + 8)
@@ -131,9 +129,7 @@ def found(sheet: Sheet, seed: int) -> Iterator[tuple[int, list[Fault]]]:
     before = 2
     for block, planted in walk(sheet, seed, dirt=True):
         places = np.array([one.row for one in planted], dtype=np.int64) + np.arange(len(planted)) + before
-        faults = [
-            Fault(sheet.path, sheet.entity, int(at), one) for at, one in zip(places, planted, strict=True)
-        ]
+        faults = [Fault(sheet.path, sheet.entity, int(at), one) for at, one in zip(places, planted, strict=True)]
         size = block.rows + len(planted)
         if sheet.is_resent:
             again = Planted(0, b"", None, "resent_line", RESENT, "", None)

@@ -27,9 +27,7 @@ class Journal:
     def write(self, *columns: np.ndarray | int) -> None:
         """Add rows; a number stands for a whole column."""
         rows = next(len(one) for one in columns if isinstance(one, np.ndarray))
-        self.parts.append(
-            tuple(one if isinstance(one, np.ndarray) else np.full(rows, one) for one in columns)
-        )
+        self.parts.append(tuple(one if isinstance(one, np.ndarray) else np.full(rows, one) for one in columns))
 
     def columns(self) -> list[np.ndarray]:
         """Return whole columns."""

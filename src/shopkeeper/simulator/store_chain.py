@@ -96,11 +96,7 @@ HOUSES = (
     *unreadable(STORES, "", None, "name"),
     Recipe("missing_store", REJECT, broken(STORES, {"store_id": ""}), 50, column="store_id"),
 )
-LATE = (
-    Recipe(
-        "zero_price", FLAG, changed(TRANSACTIONS, {"price": "0.00"}, "transaction_id", "T7"), 1, "zero_price"
-    ),
-)
+LATE = (Recipe("zero_price", FLAG, changed(TRANSACTIONS, {"price": "0.00"}, "transaction_id", "T7"), 1, "zero_price"),)
 """What a resent file holds besides what it repeats."""
 
 
@@ -156,9 +152,7 @@ class StoreChain(Shop):
         rng = stream(self.seed, "assortment")
         stores, products = len(self.store_size), len(self.goods)
         carried = int(np.clip(products // 4, 10, 60))
-        product = np.concatenate(
-            [np.sort(rng.choice(products, carried, replace=False)) for _ in range(stores)]
-        )
+        product = np.concatenate([np.sort(rng.choice(products, carried, replace=False)) for _ in range(stores)])
         store = np.repeat(np.arange(stores), carried)
         weight = self.store_size[store] * self.goods.weight[product]
         return Assortment(store, product, weight / weight.sum())

@@ -52,9 +52,7 @@ class Totals:
         rows += [(*key, str(Decimal(value).scaleb(-4))) for key, value in self.amounts.items()]
         rows.sort()
         names = ("entity", "measure", "item", "value")
-        return pa.table(
-            {name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(names)}
-        )
+        return pa.table({name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(names)})
 
 
 def minor_units(text: str) -> int:

@@ -105,25 +105,19 @@ def open_source(
 def _check(name: str, kind: str, options: Mapping[str, Any]) -> None:
     if kind not in OPTIONS:
         raise SettingsError(
-            f"a source's kind must be one of {', '.join(OPTIONS)}; got {kind!r} in source {name!r}. Choose "
-            "one."
+            f"a source's kind must be one of {', '.join(OPTIONS)}; got {kind!r} in source {name!r}. Choose one."
         )
     known = OPTIONS[kind]
     for option, value in options.items():
         if option not in known:
             raise SettingsError(
-                f"options of {kind} must be among {', '.join(known)}; got {option!r} in source {name!r}. "
-                f"Remove it."
+                f"options of {kind} must be among {', '.join(known)}; got {option!r} in source {name!r}. Remove it."
             )
         if not isinstance(value, WORDS[known[option]]):
-            raise SettingsError(
-                f"{option} must be a {known[option]}; got {value!r} in source {name!r}. Write it so."
-            )
+            raise SettingsError(f"{option} must be a {known[option]}; got {value!r} in source {name!r}. Write it so.")
     needed = REQUIRED.get(kind)
     if needed and not options.get(needed):
-        raise SettingsError(
-            f"a source of kind {kind} must have {needed}; got none in source {name!r}. Add it."
-        )
+        raise SettingsError(f"a source of kind {kind} must have {needed}; got none in source {name!r}. Add it.")
 
 
 @dataclass(frozen=True)
@@ -162,9 +156,7 @@ class _Opening:
         for table in (*tables, *queries, *cursors):
             self._mapping(table)
         relations = {table: Relation.table(found, cursors.get(table)) for table, found in tables.items()}
-        relations |= {
-            table: Relation(table, sql.rstrip("; \n"), cursors.get(table)) for table, sql in queries.items()
-        }
+        relations |= {table: Relation(table, sql.rstrip("; \n"), cursors.get(table)) for table, sql in queries.items()}
         if not relations:
             raise SettingsError(
                 f"a source of kind postgres must name tables or queries; got none in {self.name!r}. Add one."

@@ -77,9 +77,7 @@ def unpack(path: Path, names: tuple[str, ...], where: str, folder: Path, limits:
     return current
 
 
-def _members(
-    path: Path, where: str, folder: Path, limits: Limits, outer: tuple[str, ...]
-) -> Iterator[Member]:
+def _members(path: Path, where: str, folder: Path, limits: Limits, outer: tuple[str, ...]) -> Iterator[Member]:
     with _trouble(where), zipfile.ZipFile(path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
             if info.is_dir() or _is_hidden(info.filename):
@@ -141,8 +139,7 @@ def _trouble(where: str) -> Iterator[None]:
         ) from None
     except DAMAGE as error:
         raise ContractError(
-            f"an archive must be whole; got {str(error) or 'an early end'!r} in {where}. Fetch or export it "
-            "again."
+            f"an archive must be whole; got {str(error) or 'an early end'!r} in {where}. Fetch or export it again."
         ) from None
 
 

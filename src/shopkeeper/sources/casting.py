@@ -169,9 +169,7 @@ def _number_text(column: Column, field: Field, mapping: Mapping) -> tuple[str, s
         cleaned = f"replace({cleaned}, {literal(mapping.decimal_mark)}, '.')"
     value = f"try_cast({cleaned} as {target})"
     # Nearly every number is plain, and the plain pattern is quicker than the whole one.
-    plain = (
-        f"[-+]?[0-9]*(?:[.][0-9]{{0,{DECIMALS[column.kind]}}})?" if mapping.decimal_mark == "." else "[0-9]*"
-    )
+    plain = f"[-+]?[0-9]*(?:[.][0-9]{{0,{DECIMALS[column.kind]}}})?" if mapping.decimal_mark == "." else "[0-9]*"
     whole = f"not regexp_full_match({text}, {literal(number_pattern(column.kind, mapping))})"
     strays = f"case when regexp_full_match({text}, {literal(plain)}) then false else {whole} end"
     if not field.exact:

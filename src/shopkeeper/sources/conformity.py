@@ -92,8 +92,7 @@ def check_timezone(name: str) -> str:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise SettingsError(
-            f"timezone must be a name such as Europe/London or UTC; got {name!r}. See the list of tz "
-            "database names."
+            f"timezone must be a name such as Europe/London or UTC; got {name!r}. See the list of tz database names."
         ) from None
     return "UTC" if name in {"UTC", "Etc/UTC"} else name
 
@@ -118,9 +117,7 @@ def reject_batch(rejects: Sequence[Reject]) -> "pa.RecordBatch":
     """Return rejects as an Arrow batch of REJECT_FIELDS."""
     import pyarrow as pa
 
-    schema = pa.schema(
-        [(name, pa.int64() if name == "source_row" else pa.string()) for name in REJECT_FIELDS]
-    )
+    schema = pa.schema([(name, pa.int64() if name == "source_row" else pa.string()) for name in REJECT_FIELDS])
     columns = [[getattr(reject, name) for reject in rejects] for name in REJECT_FIELDS]
     return pa.record_batch(columns, schema=schema)
 
@@ -192,9 +189,7 @@ class Conformity:
             if found.name and found.name not in used
         ]
 
-    def batches(
-        self, connection: "duckdb.DuckDBPyConnection", scan: Scan, numbers: RowNumbers
-    ) -> Iterator[Batch]:
+    def batches(self, connection: "duckdb.DuckDBPyConnection", scan: Scan, numbers: RowNumbers) -> Iterator[Batch]:
         """Yield the scan's rows in order, cast or rejected.
 
         Raises SettingsError for a date format DuckDB does not know, Refused where DuckDB cannot read the raw
@@ -330,9 +325,7 @@ class Conformity:
         columns = [self.contract.column(name) for name in names.split(",")]
         found = [self._source(column) for column in columns]
         values = ["" if row.get(name) is None else str(row[name]) for name in found]
-        rules = [
-            broken_rule(column, value, self.mapping) for column, value in zip(columns, values, strict=True)
-        ]
+        rules = [broken_rule(column, value, self.mapping) for column, value in zip(columns, values, strict=True)]
         return Reject(number, shorten(raw), ", ".join(found), "; ".join(rules), shorten(", ".join(values)))
 
     def _source(self, column: Column) -> str:
@@ -372,9 +365,7 @@ def _hint(column: Column, value: str, mapping: Mapping) -> str:
     symbols = "".join(dict.fromkeys(re.findall(r"[^\d\s.,+-]", value)))
     bare = re.sub(r"[^\d.,]", "", value)
     if symbols and len(symbols) <= 3 and re.fullmatch(r"[\s+-]*[^\d]*[\d.,\s]+[^\d]*", value):
-        settings.append(
-            f"currency_symbols = {json.dumps(mapping.currency_symbols + symbols, ensure_ascii=False)}"
-        )
+        settings.append(f"currency_symbols = {json.dumps(mapping.currency_symbols + symbols, ensure_ascii=False)}")
     elif symbols:
         return ""
     if re.fullmatch(r"\d{1,3}(\.\d{3})+,\d+", bare):

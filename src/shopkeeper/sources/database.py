@@ -149,17 +149,13 @@ class PostgresSource:
         except duckdb.Error as error:
             raise self._trouble("the server", str(error)) from None
 
-    def _window(
-        self, connection: "duckdb.DuckDBPyConnection", relation: Relation, since: str | None
-    ) -> Window:
+    def _window(self, connection: "duckdb.DuckDBPyConnection", relation: Relation, since: str | None) -> Window:
         largest = f"max({quote(relation.cursor)})::text" if relation.cursor else "null::text"
         sql = f"select count(*), {largest} from ({_since(relation, since)}) as counted"
         ((rows, upto),) = self._ask(relation, connection, _pushed(sql))
         return Window(since, int(rows), upto)
 
-    def _ask(
-        self, relation: Relation, connection: "duckdb.DuckDBPyConnection", sql: str
-    ) -> list[tuple[Any, ...]]:
+    def _ask(self, relation: Relation, connection: "duckdb.DuckDBPyConnection", sql: str) -> list[tuple[Any, ...]]:
         import duckdb
 
         try:
@@ -177,8 +173,7 @@ class PostgresSource:
             )
         if what == "the server":
             return OutsideError(
-                f"the Postgres server of {self.name} must let us in; got {reason!r}. Check the dsn in "
-                "secrets.toml."
+                f"the Postgres server of {self.name} must let us in; got {reason!r}. Check the dsn in secrets.toml."
             )
         return OutsideError(
             f"{what} of {self.name} must be readable; got {reason!r}. Check the table or query, its cursor "
@@ -190,9 +185,7 @@ class PostgresSource:
         lines = [line for line in said.replace(self._dsn, "the server").splitlines() if line.strip()]
         password = urlsplit(self._dsn).password if "://" in self._dsn else None
         found = re.search(r"password\s*=\s*('[^']*'|\S+)", self._dsn)
-        reason = next(
-            (line for line in lines if "ERROR:" in line or "FATAL:" in line), lines[0] if lines else ""
-        )
+        reason = next((line for line in lines if "ERROR:" in line or "FATAL:" in line), lines[0] if lines else "")
         for secret in (password, found.group(1).strip("'") if found else None):
             if secret:
                 reason = reason.replace(secret, "…")

@@ -64,11 +64,7 @@ class TextFile:
         connection = engine.connect(scratch=scratch)
         delivered = 0
         try:
-            batches = (
-                self._strictly(connection, scratch)
-                if self.is_simple
-                else self._careful(connection, scratch, 0)
-            )
+            batches = self._strictly(connection, scratch) if self.is_simple else self._careful(connection, scratch, 0)
             for batch in batches:
                 delivered += batch.rows.num_rows + batch.rejects.num_rows
                 yield batch
@@ -100,9 +96,7 @@ class TextFile:
         skip = 0 if self.start == 0 else 1
         yield from self.conformity.batches(connection, self._scan(path, skip), consecutive(self.first))
 
-    def _careful(
-        self, connection: "duckdb.DuckDBPyConnection", scratch: Path, delivered: int
-    ) -> Iterator[Batch]:
+    def _careful(self, connection: "duckdb.DuckDBPyConnection", scratch: Path, delivered: int) -> Iterator[Batch]:
         clean = scratch / "clean.csv"
         reached = self.first + delivered
         for sifted in sift(self.path, self.dialect, start=self.start, first=self.first):
@@ -150,9 +144,7 @@ class TextFile:
 
 
 @contextmanager
-def read_delimited(
-    path: Path, where: str, mapping: Mapping, timezone: str, scratch: Path
-) -> Iterator[Reading]:
+def read_delimited(path: Path, where: str, mapping: Mapping, timezone: str, scratch: Path) -> Iterator[Reading]:
     """Open a delimited text file.
 
     Raises ContractError if it is empty or lacks a mapped column, SettingsError for an unknown encoding or a
@@ -161,15 +153,11 @@ def read_delimited(
     with scratch_folder(scratch) as folder:
         text, notes = as_utf8(path, where, mapping, folder)
         header = read_header(text, where, mapping)
-        fields = [
-            Field(name, f"c{index}", "VARCHAR", has_empty=False) for index, name in enumerate(header.names)
-        ]
+        fields = [Field(name, f"c{index}", "VARCHAR", has_empty=False) for index, name in enumerate(header.names)]
         conformity = Conformity(fields, mapping, timezone, where)
         dialect = Dialect(header.delimiter, len(fields))
         census = take_census(text, dialect, header.start)
-        simple = (
-            census.is_plain and header.is_first_line and not (len(fields) == 1 and census.has_blank_lines)
-        )
+        simple = census.is_plain and header.is_first_line and not (len(fields) == 1 and census.has_blank_lines)
         notes += conformity.notes
         if not census.records:
             notes.append(f"{where} has a header and no rows")
@@ -184,8 +172,7 @@ def as_utf8(path: Path, where: str, mapping: Mapping, folder: Path) -> tuple[Pat
     """
     if path.stat().st_size == 0:
         raise ContractError(
-            f"a file must have a header; got 0 bytes in {where}. Export it again, or remove it from the "
-            "folder."
+            f"a file must have a header; got 0 bytes in {where}. Export it again, or remove it from the folder."
         )
     encoding = find_encoding(path, mapping.encoding, where)
     notes = [encoding.note] if encoding.note else []

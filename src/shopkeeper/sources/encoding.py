@@ -70,9 +70,7 @@ def find_encoding(path: Path, declared: str | None, where: str) -> Encoding:
             return Encoding(guess, 0, f"{where} was read as {guess}; it has no byte order mark")
     if _looks_like_utf8(path):
         return Encoding("utf-8")
-    return Encoding(
-        WINDOWS, 0, f"{where} is not UTF-8 and was read as {WINDOWS}; set encoding if that is wrong"
-    )
+    return Encoding(WINDOWS, 0, f"{where} is not UTF-8 and was read as {WINDOWS}; set encoding if that is wrong")
 
 
 def transcode(path: Path, encoding: Encoding, target: Path) -> None:

@@ -105,9 +105,7 @@ class FileSource:
             found = sorted(Path(name) for name in glob.glob(self.path, recursive=True))  # noqa: PTH207
             files = [path for path in found if path.is_file()]
             if not files:
-                raise OutsideError(
-                    f"a path must match at least one file; got {self.path}. Check the pattern."
-                )
+                raise OutsideError(f"a path must match at least one file; got {self.path}. Check the pattern.")
             yield from ((path, path.relative_to(base).as_posix()) for path in files)
         else:
             raise OutsideError(f"a path must exist; got {self.path}. Check its spelling.")

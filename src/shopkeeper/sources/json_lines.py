@@ -26,9 +26,7 @@ VIEW = (
 
 
 @contextmanager
-def read_json_lines(
-    path: Path, where: str, mapping: Mapping, timezone: str, scratch: Path
-) -> Iterator[Reading]:
+def read_json_lines(path: Path, where: str, mapping: Mapping, timezone: str, scratch: Path) -> Iterator[Reading]:
     """Open a file of JSON lines.
 
     Raises ContractError if it is empty, is one JSON array, or if no line has a mapped column.
@@ -45,9 +43,7 @@ def read_json_lines(
         start = 3 if head.startswith(b"\xef\xbb\xbf") else 0
         dialect = Dialect(None, 1)
         census = take_census(text, dialect, start)
-        scan = Scan(
-            "", broken="case when object is null then line end", broken_rule="a line must be a JSON object"
-        )
+        scan = Scan("", broken="case when object is null then line end", broken_rule="a line must be a JSON object")
         simple = census.is_plain and not census.has_blank_lines and not start
         made = TextFile(text, dialect, conformity, start, simple, 1, census.records, VIEW, scan)
         yield Reading(made.batches(folder), census.records, notes + conformity.notes)

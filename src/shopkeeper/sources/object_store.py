@@ -89,9 +89,7 @@ class RemoteSource:
         for found in self.store.list():
             if found.name.lower().endswith(".zip"):
                 yield from self._members(found)
-            elif not PurePosixPath(found.name).name.startswith(".") and (
-                table := self.files.table_of(found.name)
-            ):
+            elif not PurePosixPath(found.name).name.startswith(".") and (table := self.files.table_of(found.name)):
                 fingerprint = self._fingerprint(found)
                 locator = json.dumps([found.address])
                 yield Item(found.name, table, self.files.mappings[table], fingerprint, found.size, locator)
@@ -198,9 +196,7 @@ class BucketStore:
             key=lambda info: str(info.path),
         )
         if not files:
-            raise OutsideError(
-                f"a location must hold at least one object; got {self.location}. Check its spelling."
-            )
+            raise OutsideError(f"a location must hold at least one object; got {self.location}. Check its spelling.")
         yield from (self._file(info, base) for info in files)
 
     def download(self, address: str, target: Path) -> None:
@@ -292,8 +288,7 @@ def _translated(action: Callable[[], Result], location: str) -> Result:
         said = str(error)
         if any(sign in said.lower() for sign in NETWORK_SIGNS):
             raise TransientError(
-                f"the object store must answer; got {_kind(said)} for {location}. Check the network and "
-                "endpoint."
+                f"the object store must answer; got {_kind(said)} for {location}. Check the network and endpoint."
             ) from None
         raise OutsideError(
             f"an object must be readable; got {_kind(said)} for {location}. Check the name, the credentials "

@@ -136,9 +136,7 @@ def _lines(
             starts = np.concatenate(([line_start], stops[:-1] + 1 + base))
             counts = None
             if quotes is not None or open_quotes:
-                upto = (
-                    np.searchsorted(quotes, stops) if quotes is not None else np.zeros(len(stops), np.int64)
-                )
+                upto = np.searchsorted(quotes, stops) if quotes is not None else np.zeros(len(stops), np.int64)
                 counts = np.diff(upto, prepend=0)
                 counts[0] += open_quotes
                 open_quotes = -int(upto[-1])

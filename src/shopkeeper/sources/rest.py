@@ -205,11 +205,7 @@ class Pager:
             return self.endpoint.url, {**(parameters or {}), pages.parameter: str(at)}
         if pages.style == "cursor":
             value = _at(answer, pages.path)
-            return (
-                (self.endpoint.url, {**(parameters or {}), pages.parameter: str(value)})
-                if value
-                else (None, None)
-            )
+            return (self.endpoint.url, {**(parameters or {}), pages.parameter: str(value)}) if value else (None, None)
         if pages.style == "next":
             return self._same_host(_at(answer, pages.path)), None
         if pages.style == "link":
@@ -244,9 +240,7 @@ class Pager:
         return found
 
     def _error(self, rule: str, got: str, setting: str) -> OutsideError:
-        return OutsideError(
-            f"{rule}; got {got} from {redact(self.endpoint.url)}. Check the setting {setting}."
-        )
+        return OutsideError(f"{rule}; got {got} from {redact(self.endpoint.url)}. Check the setting {setting}.")
 
 
 def _at(value: Any, path: str) -> Any:

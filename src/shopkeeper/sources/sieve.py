@@ -30,9 +30,7 @@ class Sifted:
     rejects: list[Reject]
 
 
-def sift(
-    path: Path, dialect: Dialect, *, start: int = 0, first: int = 1, block: int = BLOCK
-) -> Iterator[Sifted]:
+def sift(path: Path, dialect: Dialect, *, start: int = 0, first: int = 1, block: int = BLOCK) -> Iterator[Sifted]:
     """Yield the records of a UTF-8 file from the byte ``start``; the first has the number ``first``.
 
     Raises OSError if the file cannot be read. Memory stays within some blocks, whatever the length of a line.
@@ -133,8 +131,7 @@ class _Lines:
         good = np.ones(count, bool)
         good[list(faults)] = False
         rejects = [
-            Reject(int(numbers[index]), self._raw(index), "", rule, "")
-            for index, rule in sorted(faults.items())
+            Reject(int(numbers[index]), self._raw(index), "", rule, "") for index, rule in sorted(faults.items())
         ]
         return Sifted(self._clean(good, mended), numbers[good], rejects), count
 
@@ -162,11 +159,7 @@ class _Lines:
         per_line = np.diff(np.searchsorted(self.quotes, np.append(self.starts, len(self.data) + 1)))
         odd = np.flatnonzero(per_line & 1).tolist()
         joined, pending = self._join(odd)
-        if (
-            pending is not None
-            and not self.is_last
-            and len(self.data) - self.starts[pending] <= self.dialect.longest
-        ):
+        if pending is not None and not self.is_last and len(self.data) - self.starts[pending] <= self.dialect.longest:
             n_lines = pending
         self.stop = len(self.data) if n_lines == len(self.starts) else int(self.starts[n_lines])
         is_first = self.ends[:n_lines] > self.starts[:n_lines]
@@ -300,12 +293,7 @@ class _Lines:
 
         plain = good.copy()
         plain[list(mended)] = False
-        if (
-            plain.all()
-            and len(plain) == self.n_lines
-            and b"\r" not in self.buffer
-            and self.buffer.endswith(b"\n")
-        ):
+        if plain.all() and len(plain) == self.n_lines and b"\r" not in self.buffer and self.buffer.endswith(b"\n"):
             return self.buffer[: self.stop]
         keeps_line = np.zeros(self.n_lines + 1, np.int64)
         np.add.at(keeps_line, self.first[plain], 1)

@@ -93,9 +93,7 @@ def _census(path: Path, sheet: str, workbook: Any, where: str) -> SheetCensus:
         return count_sheet_rows(path, sheet, where)
     # Binary workbooks: a second reading, of text alone, that shares no type inference with the first.
     table = workbook.load_sheet(sheet, header_row=None, dtypes="string").to_arrow()
-    filled = sum(
-        any(value is not None for value in row) for row in zip(*table.to_pydict().values(), strict=True)
-    )
+    filled = sum(any(value is not None for value in row) for row in zip(*table.to_pydict().values(), strict=True))
     return SheetCensus(filled, 1)
 
 
@@ -109,9 +107,7 @@ def _sheet_member(archive: zipfile.ZipFile, sheet: str, where: str) -> zipfile.Z
                 if _attribute(relation, "Id") == identity:
                     target = _attribute(relation, "Target").lstrip("/")
                     return archive.getinfo(target if target.startswith("xl/") else f"xl/{target}")
-    raise ContractError(
-        f"a workbook must list its sheets; got none named {sheet!r} in {where}. Save it again."
-    )
+    raise ContractError(f"a workbook must list its sheets; got none named {sheet!r} in {where}. Save it again.")
 
 
 def _attribute(tag: str, name: str) -> str:
@@ -131,8 +127,7 @@ def _batches(table: "pa.RecordBatch", conformity: Conformity, first: int, where:
             yield from conformity.batches(connection, scan, consecutive(first))
         except Refused as refused:
             raise ContractError(
-                f"a sheet must hold plain values; got {str(refused).splitlines()[0]!r} in {where}. Save it "
-                "again."
+                f"a sheet must hold plain values; got {str(refused).splitlines()[0]!r} in {where}. Save it again."
             ) from None
 
 
@@ -159,9 +154,7 @@ def _field(column: "pa.Field", index: int) -> Field:
     elif pa.types.is_boolean(column.type):
         kind = "BOOLEAN"
     else:
-        kind = (
-            "VARCHAR" if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else "OTHER"
-        )
+        kind = "VARCHAR" if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else "OTHER"
     name = "" if column.name.startswith("__UNNAMED__") else column.name.strip()
     return Field(name, quote(f"c{index}"), kind, exact=False)
 
@@ -208,9 +201,7 @@ def _load(workbook: Any, name: str, where: str) -> Any:
             f"{where}. Save it again."
         ) from None
     if not sheet.width:
-        raise ContractError(
-            f"a sheet must have a header; got nothing in sheet {name!r} of {where}. Choose another."
-        )
+        raise ContractError(f"a sheet must have a header; got nothing in sheet {name!r} of {where}. Choose another.")
     return sheet
 
 

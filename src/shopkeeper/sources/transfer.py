@@ -161,8 +161,7 @@ class Web:
             ) from None
         except requests.RequestException as error:
             raise OutsideError(
-                f"a URL must lead to a server; got {type(error).__name__} for {redact(url)}. Check the "
-                "address."
+                f"a URL must lead to a server; got {type(error).__name__} for {redact(url)}. Check the address."
             ) from None
 
 
@@ -209,9 +208,7 @@ def _session(secret_headers: set[str]) -> "requests.Session":
     import requests
 
     class Session(requests.Session):
-        def rebuild_auth(
-            self, prepared_request: requests.PreparedRequest, response: requests.Response
-        ) -> None:
+        def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
             super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call,unused-ignore]
             before, after = response.request.url or "", prepared_request.url or ""
             if self.should_strip_auth(before, after):  # type: ignore[no-untyped-call,unused-ignore]

@@ -12,7 +12,8 @@ renamed as (
         description,
         quantity,
         unit_price,
-        cast(quantity * unit_price as decimal(18, 4)) as gross_amount,
+        -- Wider than 18 digits on the way, or a large line would overflow in DuckDB and stop every build.
+        cast(cast(quantity as decimal(19, 3)) * unit_price as decimal(18, 4)) as gross_amount,
         coalesce(discount_amount, 0) as discount_amount,
         {{ utc('ordered_at') }} as ordered_at,
         country,
