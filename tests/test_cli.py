@@ -265,6 +265,14 @@ def test_profiles_do_not_touch_each_other(runs):
     assert runs[0].call("loads", "--profile", "prod", "--json").json == []
 
 
+def test_data_do_not_steer_the_terminal(fresh):
+    """Escape codes in a file are shown as marks, in the list of rejects and in the name of the file."""
+    fresh.write("\x1b[2J.csv", HEAD + "1,\x1b[31m,[bold]x[/bold],\x1b[2J,12/4/2010 10:00,5.00,17850,France\n")
+    assert "\x1b" not in fresh.call("ingest").out
+    told = fresh.call("quarantine", "list").out
+    assert ("\x1b" in told, "\ufffd[2J.csv" in told) == (False, True)
+
+
 # ------------------------------------------------------------------ help
 
 

@@ -176,3 +176,21 @@ def test_a_number_is_read_exactly_or_rejected(read, text):
     found = read(line(price=text))
     if found.rows:
         assert found.column("unit_price") == [Decimal(text.strip())]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("31/12/2020", '"%d/%m/%Y" under datetime_formats would accept it'),
+        ("2020-02-30", None),
+        ("soon", None),
+    ],
+)
+def test_a_date_that_no_format_reads(value, hint):
+    """A format is offered only where one fits: an impossible date has none."""
+    from shopkeeper.contracts import contract
+    from shopkeeper.mappings import Mapping
+    from shopkeeper.sources.conformity import broken_rule
+
+    rule = broken_rule(contract("order_lines").column("ordered_at"), value, Mapping("order_lines", {}))
+    assert rule.endswith(hint) if hint else "would accept" not in rule

@@ -304,3 +304,29 @@ def test_the_rees46_sample_ends_in_a_cut_line(data, tmp_path):
     rows, rejects, counted = load(path, preset("rees46_events"), "UTC", tmp_path)
     assert (rows.num_rows, rejects.num_rows, counted) == (17_434, 1, 17_435)
     assert rejects["source_row"].to_pylist() == [17_436]
+
+
+@pytest.mark.parametrize(
+    ("cells", "prices", "rejected"),
+    [
+        ([2.5, "abc"], ["2.5"], ["abc"]),
+        ([2.5, "1.234,56"], ["2.5", "1234.56"], []),
+        (["2,5", 7, 0.001], ["2.5", "7", "0.001"], []),
+        ([2.5, "1.234"], ["2.5"], ["1.234"]),  # 1,234 or 1.234: nobody can tell
+    ],
+)
+def test_numbers_among_texts_with_a_comma(read, cells, prices, rejected):
+    """A number cell keeps its value whatever marks the texts beside it are written with."""
+    rows = [HEAD, *(["o", "s", 1, cell, "2020-01-01"] for cell in cells)]
+    found = read(workbook(rows), name="a.xlsx", decimal_mark=",", thousands_mark=".")
+    assert sorted(found.column("unit_price")) == sorted(map(Decimal, prices))
+    assert [reject["value"] for reject in found.rejects] == rejected
+
+
+@pytest.mark.parametrize("word", ["N/A", "NA", "n/a", "NULL", "NaN", "None"])
+def test_a_word_for_nothing_among_numbers_is_not_nothing(read, word):
+    """Where a column of numbers holds a word, the row is rejected with that word, not loaded without a price."""
+    rows = [HEAD, ["o1", "s", 1, 1.5, "2020-01-01"], ["o2", "s", 1, word, "2020-01-01"]]
+    found = read(workbook(rows), name="a.xlsx")
+    assert found.column("unit_price") == [Decimal("1.5")]
+    assert [(reject["source_row"], reject["value"]) for reject in found.rejects] == [(3, word)]

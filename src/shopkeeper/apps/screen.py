@@ -1,6 +1,7 @@
 """What the command line shows: tables, progress, the summary of a run. Progress goes to stderr and only to a terminal."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from shopkeeper.workflow import Ingest, Run, Tell
 
 BARS = " ▁▂▃▄▅▆▇█"
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""What data must not send to a terminal: it could move the cursor or hide text."""
 
 
 def console(*, error: bool = False) -> "Console":
@@ -76,7 +79,8 @@ def print_table(
 def _escaped(value: object, raw_numbers: bool) -> str:
     from rich.markup import escape
 
-    return escape(str(value) if raw_numbers and type(value) is int else cell(value))
+    text = str(value) if raw_numbers and type(value) is int else cell(value)
+    return escape(CONTROLS.sub("\ufffd", text))
 
 
 def print_answer(answer: "Answer", form: str) -> None:

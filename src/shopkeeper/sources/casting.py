@@ -19,6 +19,7 @@ INTEGER_TYPES = frozenset(
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 ) | {"BOOLEAN"}
 WHITESPACE = "' ' || chr(9) || chr(10) || chr(13)"
+RENDERED = "'[-+]?[0-9]*[.]?[0-9]+([eE][-+]?[0-9]+)?'"
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
 
 
@@ -173,9 +174,26 @@ def _number_text(column: Column, field: Field, mapping: Mapping) -> tuple[str, s
     whole = f"not regexp_full_match({text}, {literal(number_pattern(column.kind, mapping))})"
     strays = f"case when regexp_full_match({text}, {literal(plain)}) then false else {whole} end"
     if not field.exact:
-        close = _strays(f"try_cast({cleaned} as DOUBLE)", target, "DOUBLE")
-        strays = f"({whole} and (not regexp_full_match({text}, '[-+0-9.eE]+') or coalesce({close}, true)))"
+        close = _strays(f"try_cast({text} as DOUBLE)", target, "DOUBLE")
+        strays = f"({whole} and (not regexp_full_match({text}, {RENDERED}) or coalesce({close}, true)))"
+        if mapping.decimal_mark != ".":
+            value, strays = _rendered_among_written(text, value, strays, close, target, mapping)
     return value, strays
+
+
+def _rendered_among_written(
+    text: str, written: str, strays: str, close: str, target: str, mapping: Mapping
+) -> tuple[str, str]:
+    """Tell the numbers of a spreadsheet's column from the texts in it, where texts write the decimal mark otherwise.
+
+    The reader renders a number with a point. A text such as 1.234 could be either, and is no number at all.
+    """
+    rendered = f"regexp_full_match({text}, {RENDERED})"
+    either = "false"
+    if mapping.thousands_mark == ".":
+        either = f"regexp_full_match({text}, '[-+]?[1-9][0-9]{{0,2}}([.][0-9]{{3}})+')"
+    value = f"case when {either} then null when {rendered} then try_cast({text} as {target}) else {written} end"
+    return value, f"case when {rendered} then coalesce({close}, true) else {strays} end"
 
 
 def _strays(number: str, target: str, source_type: str) -> str:

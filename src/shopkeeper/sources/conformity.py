@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 200_000
 RAW_LIMIT = 10_000
+COMMON_FORMATS = tuple(
+    f"{day}{clock}"
+    for day in ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%b %d, %Y")
+    for clock in ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", "T%H:%M:%S%z", " %I:%M %p")
+)
+"""What a date may look like that the declared formats do not read; the first that fits is offered."""
 MACHINE_SIGNS = (
     "No space left",
     "Out of Memory",
@@ -356,9 +363,18 @@ def _is_number(value: str, kind: Kind, mapping: Mapping) -> bool:
     )
 
 
+def _fits(value: str, form: str) -> bool:
+    try:
+        datetime.strptime(value.strip(), form)  # noqa: DTZ007 - only whether it fits is asked
+    except ValueError:
+        return False
+    return True
+
+
 def _hint(column: Column, value: str, mapping: Mapping) -> str:
     if column.kind is Kind.TIMESTAMP:
-        return "a format for it under datetime_formats"
+        fitting = next((form for form in COMMON_FORMATS if _fits(value, form)), None)
+        return f"{json.dumps(fitting)} under datetime_formats" if fitting else ""
     if column.kind not in casting.DECIMALS:
         return ""
     settings = []

@@ -4,7 +4,7 @@ import html
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 ROW = re.compile(rb"<(?:\w+:)?row(?=[\s/>])")
 VALUE = re.compile(rb"<(?:\w+:)?(?:v|t)(?:\s[^>]*)?>[^<]")
 ERROR_CELL = re.compile(rb"<(?:\w+:)?c\s[^>]*\bt=\"e\"[^>]*>.*?</(?:\w+:)?c>", re.DOTALL)
+NOTHING = re.compile(
+    rb"<(?:\w+:)?t(?:\s[^>]*)?>\s*(?:#?N/?A|#N/A N/A|n/a|NULL|null|None|-?NaN|-?nan|&lt;NA&gt;|-?1\.#(?:IND|QNAN))\s*</"
+)
+"""Texts that the reader takes for an empty cell among numbers."""
 NUMBER = re.compile(rb"\sr=\"(\d+)\"")
 OLE_MARK = b"\xd0\xcf\x11\xe0"
 
@@ -48,6 +52,8 @@ def read_spreadsheet(path: Path, where: str, mapping: Mapping, timezone: str) ->
     name = _sheet_name(workbook.sheet_names, mapping, where)
     sheet = _load(workbook, name, where)
     table = sheet.to_arrow()
+    if swallowed := _swallowed(path, table):
+        table = _load(workbook, name, where, swallowed).to_arrow()
     _refuse_doubles(workbook, name, table.schema.names, where)
     census = _census(path, name, workbook, where)
     fields = [_field(column, index) for index, column in enumerate(table.schema)]
@@ -189,11 +195,41 @@ def _sheet_name(names: list[str], mapping: Mapping, where: str) -> str:
     return wanted
 
 
-def _load(workbook: Any, name: str, where: str) -> Any:
+def _swallowed(path: Path, table: "pa.RecordBatch") -> list[str]:
+    """Return the columns of numbers or dates in which the reader may have taken words such as N/A for nothing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    gaps = [
+        column.name
+        for column, values in zip(table.schema, table.columns, strict=True)
+        if not pa.types.is_string(column.type)
+        and not pa.types.is_large_string(column.type)
+        and (values.null_count or (pa.types.is_floating(column.type) and pc.any(pc.is_nan(values)).as_py()))
+    ]
+    return gaps if gaps and _has_words_for_nothing(path) else []
+
+
+def _has_words_for_nothing(path: Path) -> bool:
+    if not zipfile.is_zipfile(path) or path.suffix.lower() not in {".xlsx", ".xlsm"}:
+        return True
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename == "xl/sharedStrings.xml" or member.filename.startswith("xl/worksheets/sheet"):
+                with archive.open(member) as source:
+                    rest = b""
+                    for chunk in bounded_chunks(source, member.compress_size, member.filename, Limits()):
+                        if NOTHING.search(rest + chunk):
+                            return True
+                        rest = chunk[-100:]
+    return False
+
+
+def _load(workbook: Any, name: str, where: str, as_text: Sequence[str] = ()) -> Any:
     import fastexcel
 
     try:
-        sheet = workbook.load_sheet(name, schema_sample_rows=None)
+        sheet = workbook.load_sheet(name, schema_sample_rows=None, dtypes=dict.fromkeys(as_text, "string") or None)
     except (fastexcel.FastExcelError, zlib.error) as error:
         raise ContractError(
             f"a sheet must be whole and have a header; got {str(error).splitlines()[0]!r} in sheet {name!r} "
