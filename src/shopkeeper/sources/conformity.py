@@ -36,7 +36,17 @@ BATCH_ROWS = 200_000
 RAW_LIMIT = 10_000
 COMMON_FORMATS = tuple(
     f"{day}{clock}"
-    for day in ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d", "%d %b %Y", "%b %d, %Y")
+    for day in (
+        "%Y-%m-%d",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d.%m.%Y",
+        "%d-%m-%Y",
+        "%Y/%m/%d",
+        "%Y%m%d",
+        "%d %b %Y",
+        "%b %d, %Y",
+    )
     for clock in ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", "T%H:%M:%S%z", " %I:%M %p")
 )
 """What a date may look like that the declared formats do not read; the first that fits is offered."""
