@@ -60,6 +60,8 @@ def connect(
     connection = duckdb.connect(str(path or ":memory:"), read_only=read_only, config=options)
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
+    # With the default of 1 MB, an answer that is read as a stream is made by one thread alone.
+    connection.execute("set streaming_buffer_size = '64MB'")
     for name in extensions:
         connection.execute(f"load {literal(str(extension_path(name)))}")
     return connection

@@ -444,15 +444,12 @@ class _Loading:
     def _with_lineage(self, rows: Any) -> Any:
         """Append load id, file and month to a table or batch whose last column is the source row."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         n = rows.num_rows
         columns = [rows.column(name) for name in self.contract.column_names]
         columns += [pa.repeat(self.load_id, n), pa.repeat(self.incoming.item, n), rows.column(v.SOURCE_ROW)]
         if self.contract.moment:
-            moment = rows.column(self.contract.moment)
-            month = pc.add(pc.multiply(pc.year(moment), 100), pc.month(moment))
-            columns.append(pc.cast(month, pa.int32()))
+            columns.append(_months(rows.column(self.contract.moment)))
         schema = self.lake._schemas[self.incoming.entity]  # noqa: SLF001
         build = pa.RecordBatch if isinstance(rows, pa.RecordBatch) else pa.Table
         return build.from_arrays(columns, schema=schema)
@@ -650,6 +647,17 @@ def _drain(held: list["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
     held.reverse()
     while held:
         yield held.pop()
+
+
+def _months(moments: Any) -> "pa.Array":
+    """Return the month of each moment as a number such as 201910."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    span = pc.min_max(moments).as_py()
+    if span["min"] and _month(span["min"]) == _month(span["max"]) and not moments.null_count:
+        return pa.repeat(pa.scalar(_month(span["min"]), pa.int32()), len(moments))
+    return pc.cast(pc.add(pc.multiply(pc.year(moments), 100), pc.month(moments)), pa.int32())
 
 
 def _month(moment: datetime) -> int:

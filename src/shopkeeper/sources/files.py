@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -26,6 +27,7 @@ TYPES = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "json lines"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
 }
+HASHERS = 2
 WILDCARDS = frozenset("*?[")
 
 
@@ -66,12 +68,19 @@ class FileSource:
         self.skipped = []
         self.failed = []
         single = os.path.isfile(self.path)  # noqa: PTH113 - the path may be a glob
-        for path, name in self._paths():
-            before = len(self.skipped)
-            found = list(self._items_of(path, name))
-            if single and not found and len(self.skipped) > before:
-                raise ContractError(f"a file must be one we can read; {self.skipped[-1]}. Convert or map it.")
-            yield from found
+        paths = list(self._paths())
+        with ThreadPoolExecutor(HASHERS) as hashers:
+            prints = {
+                path: hashers.submit(fingerprint_of, path)
+                for path, name in paths
+                if file_type(name) and path.suffix.lower() != ".zip"
+            }
+            for path, name in paths:
+                before = len(self.skipped)
+                found = list(self._items_of(path, name, prints.get(path)))
+                if single and not found and len(self.skipped) > before:
+                    raise ContractError(f"a file must be one we can read; {self.skipped[-1]}. Convert or map it.")
+                yield from found
 
     def read(self, item: Item) -> AbstractContextManager[Reading]:
         """Open a file. Raises ContractError if its shape does not fit, OutsideError if it cannot be had."""
@@ -110,18 +119,16 @@ class FileSource:
         else:
             raise OutsideError(f"a path must exist; got {self.path}. Check its spelling.")
 
-    def _items_of(self, path: Path, name: str) -> Iterator[Item]:
+    def _items_of(self, path: Path, name: str, fingerprint: "Future[str] | None") -> Iterator[Item]:
         if any(part.startswith((".", "~$")) for part in Path(name).parts):
             return
         try:
             with read_trouble(name):
                 if path.suffix.lower() == ".zip":
                     yield from self.members_of(path, name)
-                elif table := self.table_of(name):
-                    with path.open("rb") as file:
-                        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+                elif (table := self.table_of(name)) and fingerprint is not None:
                     locator = json.dumps([str(path)])
-                    yield Item(name, table, self.mappings[table], fingerprint, path.stat().st_size, locator)
+                    yield Item(name, table, self.mappings[table], fingerprint.result(), path.stat().st_size, locator)
         except (ContractError, StorageError) as error:
             # One bad file must not keep the others out; reading it by itself tells the whole story.
             if os.path.isfile(self.path):  # noqa: PTH113
@@ -147,6 +154,12 @@ class FileSource:
                 return table
         self.skipped.append(f"{name}: no table's files pattern matches it")
         return None
+
+
+def fingerprint_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes. Raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_type(name: str) -> str | None:

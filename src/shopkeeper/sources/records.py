@@ -7,7 +7,9 @@ fields and is not longer than LONGEST_RECORD. If it is not, the line is a record
 the line after it is looked at afresh: an unterminated quote costs one line, not the rest of the file.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 
 LONGEST_RECORD = 2 * 1024 * 1024
 CHUNK = 4 * 1024 * 1024
+WORKERS = 2
 LF, CR, QUOTE = 10, 13, 34
+
+if TYPE_CHECKING:
+    Divided = tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None, set[str]]
 
 
 @dataclass(frozen=True)
@@ -126,12 +132,8 @@ def _lines(
     file.seek(start)
     base = line_start = start
     open_quotes = 0
-    while block := file.read(chunk):
-        while block.endswith(b"\r") and (more := file.read(1)):
-            block += more
-        data = np.frombuffer(block, np.uint8)
-        stops, ends = _line_ends(block, data, census)
-        quotes = np.flatnonzero(data == QUOTE) if dialect.delimiter and b'"' in block else None
+    for size, stops, ends, quotes, kinds in _divided(file, dialect, chunk):
+        census.line_ends |= kinds
         if len(stops):
             starts = np.concatenate(([line_start], stops[:-1] + 1 + base))
             counts = None
@@ -143,28 +145,47 @@ def _lines(
             yield starts, ends + base, counts
             line_start = int(stops[-1]) + 1 + base
         open_quotes += 0 if quotes is None else len(quotes)
-        base += len(block)
+        base += size
     if base > line_start:
         yield np.array([line_start]), np.array([base]), np.array([open_quotes])
 
 
-def _line_ends(
-    block: bytes, data: "NDArray[np.uint8]", census: Census
-) -> tuple["NDArray[np.int64]", "NDArray[np.int64]"]:
+def _divided(file: BinaryIO, dialect: Dialect, chunk: int) -> Iterator["Divided"]:
+    """Yield, chunk by chunk and in order, what ``_divide`` finds; several chunks are looked at side by side."""
+    waiting: deque[Future[Divided]] = deque()
+    with ThreadPoolExecutor(WORKERS) as workers:
+        while block := file.read(chunk):
+            while block.endswith(b"\r") and (more := file.read(1)):
+                block += more
+            waiting.append(workers.submit(_divide, block, with_quotes=dialect.delimiter is not None))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _divide(block: bytes, *, with_quotes: bool) -> "Divided":
+    """Return a block's size, where its lines stop and end, where its quotes are, and its kinds of line end."""
+    import numpy as np
+
+    data = np.frombuffer(block, np.uint8)
+    stops, ends, kinds = _line_ends(block, data)
+    quotes = np.flatnonzero(data == QUOTE) if with_quotes and b'"' in block else None
+    return len(block), stops, ends, quotes, kinds
+
+
+def _line_ends(block: bytes, data: "NDArray[np.uint8]") -> tuple["NDArray[np.int64]", "NDArray[np.int64]", set[str]]:
     import numpy as np
 
     feeds = np.flatnonzero(data == LF)
     if b"\r" not in block:
-        if len(feeds):
-            census.line_ends.add("LF")
-        return feeds, feeds
+        return feeds, feeds, {"LF"} if len(feeds) else set()
     returns = np.flatnonzero(data == CR)
     following = np.append(data, 0)[returns + 1]
     lone = returns[following != LF]
     after_return = np.isin(feeds - 1, returns[following == LF], assume_unique=True)
     kinds = {"CR": len(lone), "CRLF": after_return.sum(), "LF": len(feeds) - after_return.sum()}
-    census.line_ends |= {kind for kind, count in kinds.items() if count}
     stops = np.concatenate((feeds, lone))
     ends = np.concatenate((feeds - after_return, lone))
     order = np.argsort(stops, kind="stable")
-    return stops[order], ends[order]
+    return stops[order], ends[order], {kind for kind, count in kinds.items() if count}
