@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-BATCH_ROWS = 200_000
+BATCH_ROWS = 122_880
 RAW_LIMIT = 10_000
 COMMON_FORMATS = tuple(
     f"{day}{clock}"
