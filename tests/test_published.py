@@ -44,11 +44,12 @@ def published(tmp_path) -> Published:
 def publish(published, tmp_path):
     """Publish a build by its number."""
 
-    def make(value: int, **more: int):
+    def make(value: int, *, keeps_rollback: bool = False, **more: int):
         return published.publish(
             warehouse(tmp_path / "warehouse.duckdb", value, **more),
             build_id=f"b{value}",
             lake_versions={"loads": value},
+            keeps_rollback=keeps_rollback,
         )
 
     return make
@@ -122,6 +123,18 @@ def test_rollback_goes_back_and_forth(publish, published):
     assert [published.rollback().number, published.rollback().number] == [2, 1]
     assert [published.rollback(3).number, published.rollback(3).number, published.current()] == [3, 3, 3]
     assert len(published.versions()) == 3
+
+
+def test_a_rollback_holds_until_there_is_a_new_build(publish, published):
+    """A run with nothing new keeps the version gone back to; publishing by hand, or a new build, moves on."""
+    publish(1)
+    publish(2)
+    published.rollback()
+    assert publish(2, keeps_rollback=True).number == 1
+    assert publish(2).number == 2
+    published.rollback()
+    assert publish(3, keeps_rollback=True).number == 3
+    assert publish(3, keeps_rollback=True).is_current
 
 
 @pytest.mark.parametrize("number", [9, 0, -1, None])

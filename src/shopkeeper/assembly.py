@@ -35,6 +35,8 @@ class Shopkeeper:
             scratch=self.settings.scratch,
             work=home / "dbt",
             variables=variables(self.settings),
+            threads=self.settings.resources.threads,
+            memory_gb=self.settings.resources.memory_gb,
         )
 
     @cached_property
@@ -86,6 +88,8 @@ def variables(settings: Settings) -> dict[str, Any]:
         "price_z": settings.outliers.price_z,
         "exclude_duplicates": settings.sales.exclude_duplicates,
         "session_gap_minutes": settings.sessions.gap_minutes,
+        "pair_minimum": settings.baskets.pair_minimum,
+        "basket_limit": settings.baskets.basket_limit,
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-EXTENSIONS = ("delta", "httpfs", "postgres_scanner")
+EXTENSIONS = ("delta", "postgres_scanner")
 
 
 def quote(name: str) -> str:

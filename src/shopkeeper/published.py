@@ -51,6 +51,11 @@ class Published:
     def _pointer(self) -> Path:
         return self.root / "current"
 
+    @property
+    def _rolled_back(self) -> Path:
+        """A file that stands while the pointer is where a rollback put it."""
+        return self.root / "rolled_back"
+
     def _folder(self, number: int) -> Path:
         return self.root / "versions" / f"{number:04d}"
 
@@ -81,18 +86,23 @@ class Published:
         *,
         build_id: str,
         lake_versions: dict[str, int],
+        keeps_rollback: bool = False,
         tell: Callable[[str, int, int], None] = lambda _table, _done, _all: None,
     ) -> Version:
         """Copy the builder's closed database into a new version and point to it.
 
-        ``tell(table, done, all)`` is called before each table. Returns the current version unchanged if it holds this
-        build already. Raises StorageError if the disk refuses; the pointer then stays where it was.
+        If a version holds this build already, only the pointer moves to it; with ``keeps_rollback``, not even that
+        where somebody went back from it on purpose. ``tell(table, done, all)`` is called before each table.
+        Returns the version that is current then. Raises StorageError if the disk refuses; the pointer then stays.
         """
         import duckdb
 
         existing = self.versions()
         for version in existing:
             if version.build_id == build_id:
+                held = next((each for each in existing if each.is_current and self._rolled_back.exists()), None)
+                if keeps_rollback and held:
+                    return held
                 self._point(version.number)
                 return Version(**{**asdict(version), "is_current": True})
         number = max([version.number for version in existing] + [self.current() or 0]) + 1
@@ -137,7 +147,8 @@ class Published:
                 f"the version to go back to must be one that is kept ({known}); got {number or 'none before the current'}. "
                 f"See `shopkeeper versions`."
             )
-        self._point(number)
+        self._rolled_back.touch()
+        self._point(number, rolled_back=number != max(versions))
         return Version(**{**asdict(versions[number]), "is_current": True})
 
     def open(self, number: int | None = None) -> "duckdb.DuckDBPyConnection":
@@ -183,11 +194,13 @@ class Published:
             raise
         return connection
 
-    def _point(self, number: int) -> None:
+    def _point(self, number: int, *, rolled_back: bool = False) -> None:
         draft = self.root / "current.draft"
         draft.write_text(str(number), "utf-8")
         _sync(draft)
         draft.replace(self._pointer)
+        if not rolled_back:
+            self._rolled_back.unlink(missing_ok=True)
         _sync(self.root)
 
     def _prune(self) -> None:

@@ -91,7 +91,7 @@ class Serving:
     def summary(self) -> dict[str, Any]:
         """Return the figures a person wants to see first: span, money, counts, the best month and the line kinds."""
         money = self._one(
-            "select min(ordered_on) as first_day, max(ordered_on) as last_day, count(*) as n_orders, "
+            "select min(ordered_on) as first_day, max(ordered_on) as last_day, count(*) filter (has_sale) as n_orders, "
             "sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(returns) as returns, "
             "sum(net_sales) as net_sales, count(*) filter (not has_customer) as n_guest_orders, min(currency) as currency "
             "from core.orders"

@@ -89,6 +89,16 @@ class Sessions:
 
 
 @dataclass(frozen=True)
+class Baskets:
+    """``pair_minimum``: in how many baskets two products must stand together to be a pair; ``basket_limit``: baskets of
+    more products than this are counted, but make no pairs.
+    """
+
+    pair_minimum: int = 5
+    basket_limit: int = 100
+
+
+@dataclass(frozen=True)
 class Publishing:
     """``keep``: how many published versions stay for rollback."""
 
@@ -97,7 +107,7 @@ class Publishing:
 
 @dataclass(frozen=True)
 class Resources:
-    """``threads`` and ``memory_gb`` for the engine; zero: what the machine offers (three quarters of memory)."""
+    """``threads`` and ``memory_gb`` of a build; zero: all cores, three quarters of the memory."""
 
     threads: int = 0
     memory_gb: float = 0.0
@@ -115,6 +125,7 @@ class Settings:
     outliers: Outliers
     sales: Sales
     sessions: Sessions
+    baskets: Baskets
     publishing: Publishing
     resources: Resources
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
@@ -150,6 +161,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "outliers": Outliers,
     "sales": Sales,
     "sessions": Sessions,
+    "baskets": Baskets,
     "publishing": Publishing,
     "resources": Resources,
 }
@@ -283,6 +295,8 @@ def _check(sections: MappingType[str, Any]) -> None:
         raise SettingsError(f"shop.currency must be an ISO 4217 code such as GBP; got {shop.currency!r}. Correct it.")
     for name, value, least in (
         ("publishing.keep", sections["publishing"].keep, 1),
+        ("baskets.pair_minimum", sections["baskets"].pair_minimum, 1),
+        ("baskets.basket_limit", sections["baskets"].basket_limit, 2),
         ("sessions.gap_minutes", sections["sessions"].gap_minutes, 1),
         ("outliers.quantity_fence", sections["outliers"].quantity_fence, 0),
         ("outliers.price_z", sections["outliers"].price_z, 0),

@@ -45,8 +45,23 @@ class Build:
 class Warehouse:
     """One DuckDB file that dbt builds from the lake; apps never open it."""
 
-    def __init__(self, path: Path, *, lake: Path, scratch: Path, work: Path, variables: dict[str, Any]) -> None:
-        """Name the database, the lake it reads, a scratch folder, dbt's own work folder, and the project's variables."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lake: Path,
+        scratch: Path,
+        work: Path,
+        variables: dict[str, Any],
+        threads: int = 0,
+        memory_gb: float = 0.0,
+    ) -> None:
+        """Name the database, the lake it reads, a scratch folder, dbt's own work folder, and the project's variables.
+
+        ``threads`` and ``memory_gb`` bound a build; zero: all cores, three quarters of the memory.
+        """
+        self.threads = threads
+        self.memory_gb = memory_gb
         self.path = path
         self.lake = lake
         self.scratch = scratch
@@ -140,6 +155,8 @@ class Warehouse:
             "SHOPKEEPER_PROFILE": self.profile,
             "SHOPKEEPER_WAREHOUSE": str(self.path.resolve()),
             "SHOPKEEPER_SCRATCH": str(self.scratch.resolve()),
+            "SHOPKEEPER_THREADS": str(self.threads or os.cpu_count() or 1),
+            "SHOPKEEPER_MEMORY": f"{self.memory_gb or _three_quarters_gb()}GB",
         }
 
     def _dbt(self, command: list[str], tell: Callable[[str, int, int], None]) -> Iterable[Any]:
@@ -207,6 +224,11 @@ class Warehouse:
                     yield f"'{named['rule']}' does not hold for {named['n_rows']} rows"
                 else:
                     yield ", ".join(f"{name} = {value}" for name, value in named.items())
+
+
+def _three_quarters_gb() -> float:
+    """Return three quarters of the machine's memory in GB."""
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.75 / 1e9, 1)
 
 
 def _timed(results: Iterable[Any]) -> tuple[dict[str, float], dict[str, float]]:

@@ -205,9 +205,12 @@ def build(
     )
 
 
-def publish(warehouse: Warehouse, published: Published, *, tell: Tell = silent) -> Version:
+def publish(
+    warehouse: Warehouse, published: Published, *, keeps_rollback: bool = False, tell: Tell = silent
+) -> Version:
     """Publish the last build that ended well; publishing the same build again adds nothing.
 
+    ``keeps_rollback``: a version that somebody went back to stays current until there is a new build.
     Raises UsageError if there is no finished build.
     """
     state = warehouse.state()
@@ -220,6 +223,7 @@ def publish(warehouse: Warehouse, published: Published, *, tell: Tell = silent) 
         warehouse.path,
         build_id=state.build_id,
         lake_versions=state.lake_versions,
+        keeps_rollback=keeps_rollback,
         tell=lambda table, done, total: tell("publish", table, done, total),
     )
 
@@ -236,10 +240,13 @@ class Run:
 def run(
     lake: Lake, warehouse: Warehouse, published: Published, sources: dict[str, Source], *, tell: Tell = silent
 ) -> Run:
-    """Ingest, build and publish. A bad item does not keep the good ones from being published; it is reported."""
+    """Ingest, build and publish. A bad item does not keep the good ones from being published; it is reported.
+
+    Without anything new, a version that somebody rolled back to stays current.
+    """
     ingested = ingest(lake, sources, tell=tell)
     built = build(lake, warehouse, tell=tell)
-    return Run(ingested, built, publish(warehouse, published, tell=tell))
+    return Run(ingested, built, publish(warehouse, published, keeps_rollback=True, tell=tell))
 
 
 def simulate(

@@ -214,7 +214,7 @@ def impossible(call: list[str]) -> str | None:
 
 
 @pytest.mark.parametrize(
-    "call", ["shopkeeper mend", "shopkeeper run --fast", "shopkeeper quarantine burn", "shopkeeper presets --project x"]
+    "call", ["shopkeeper mend", "shopkeeper run --fast", "shopkeeper quarantine burn", "shopkeeper presets --fast"]
 )
 def test_a_planted_call_is_found(call):
     """A call that is not possible is told."""

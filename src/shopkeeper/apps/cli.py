@@ -32,6 +32,9 @@ app.add_typer(quarantine, name="quarantine")
 ProjectOption = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+IgnoredProject = Annotated[Path, typer.Option("--project", hidden=True)]
+IgnoredProfile = Annotated[str, typer.Option("--profile", hidden=True)]
+"""For verbs that need no project: taken and not looked at, so that a script may call all verbs alike."""
 HERE = Path()
 INTERRUPTED = 130
 
@@ -125,6 +128,9 @@ def init(
     path: Annotated[
         str | None, typer.Option(help="The file, folder, glob or URL to read.", metavar="FILE_OR_URL")
     ] = None,
+    project: IgnoredProject = HERE,  # noqa: ARG001
+    profile: IgnoredProfile = "dev",  # noqa: ARG001
+    as_json: JsonOption = False,
 ) -> None:
     """Make a project: a commented shopkeeper.toml.
 
@@ -133,12 +139,21 @@ def init(
     from shopkeeper.settings import write_project
 
     written = write_project(folder, preset=preset, path=path)
+    if as_json:
+        from shopkeeper.apps.screen import print_json
+
+        print_json({"settings": str(written)})
+        return
     print(f"wrote {written}")
     print(f"next: shopkeeper run --project {folder}" if path else f"next: name your source in {written}")
 
 
 @app.command()
-def presets(as_json: JsonOption = False) -> None:
+def presets(
+    as_json: JsonOption = False,
+    project: IgnoredProject = HERE,  # noqa: ARG001
+    profile: IgnoredProfile = "dev",  # noqa: ARG001
+) -> None:
     """List the known exports.
 
     Example: shopkeeper presets
@@ -468,6 +483,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file to write.")],
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
 ) -> None:
     """Write the open rejects as a CSV with the source's own columns, to be corrected and replayed.
 
@@ -476,6 +492,11 @@ def export(
     from shopkeeper.quarantine import export as export_rejects
 
     n_rows = export_rejects(_open(project, profile).lake, file)
+    if as_json:
+        from shopkeeper.apps.screen import print_json
+
+        print_json({"file": str(file), "n_rows": n_rows})
+        return
     print(f"wrote {n_rows:,} rows to {file}; correct the source's columns, then: shopkeeper quarantine replay {file}")
 
 
@@ -525,6 +546,8 @@ def simulate(
     truth: Annotated[bool, typer.Option("--truth", help="Write what is true beside the data.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="Plant no faults.")] = False,
     as_json: JsonOption = False,
+    project: IgnoredProject = HERE,  # noqa: ARG001
+    profile: IgnoredProfile = "dev",  # noqa: ARG001
 ) -> None:
     """Write a shop whose truth is known: its data in a preset's shape, faults in known places.
 

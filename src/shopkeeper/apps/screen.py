@@ -176,6 +176,8 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
     title = f"version {run.version.number} published in {seconds:.1f} s"
     if not run.build.models:
         title = f"nothing new, version {run.version.number} is current ({seconds:.1f} s)"
+    if run.version.build_id != run.build.build_id:
+        title += "; rolled back: `shopkeeper publish` goes on to the newest"
     if not summary["n_order_lines"]:
         _print_events_only(summary, title)
     else:

@@ -104,7 +104,7 @@ select
     event_type,
     cast(sum(n_events) as bigint) as n_events,
     count(customer_id) as n_customers,
-    cast(sum(revenue) as decimal(18, 4)) as revenue
+    cast(sum(revenue) as decimal(38, 4)) as revenue
 from {{ typed }}
 group by {{ period }}, event_type
 union all
@@ -113,7 +113,7 @@ select
     'all' as event_type,
     cast(sum(n_events) as bigint) as n_events,
     count(customer_id) as n_customers,
-    cast(sum(revenue) as decimal(18, 4)) as revenue
+    cast(sum(revenue) as decimal(38, 4)) as revenue
 from {{ whole }}
 group by {{ period }}
 {% endmacro %}

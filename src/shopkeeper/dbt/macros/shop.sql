@@ -33,12 +33,12 @@ end
 
 {#- The money of a set of order lines, one definition for every grain. Discounts and returns are negative. -#}
 {% macro money_columns() %}
-cast(coalesce(sum(case when line_kind = 'sale' then gross_amount end), 0) as decimal(18, 4)) as gross_sales,
+cast(coalesce(sum(case when line_kind = 'sale' then gross_amount end), 0) as decimal(38, 4)) as gross_sales,
 cast(coalesce(sum(case when line_kind = 'discount' then net_amount
-    when line_kind in ('sale', 'cancellation', 'return') then -discount_amount end), 0) as decimal(18, 4)) as discounts,
-cast(coalesce(sum(case when line_kind in ('cancellation', 'return') then gross_amount end), 0) as decimal(18, 4)) as returns,
-cast(coalesce(sum(case when line_kind in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(18, 4)) as net_sales,
-cast(coalesce(sum(case when line_kind not in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(18, 4)) as other_amount
+    when line_kind in ('sale', 'cancellation', 'return') then -discount_amount end), 0) as decimal(38, 4)) as discounts,
+cast(coalesce(sum(case when line_kind in ('cancellation', 'return') then gross_amount end), 0) as decimal(38, 4)) as returns,
+cast(coalesce(sum(case when line_kind in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(38, 4)) as net_sales,
+cast(coalesce(sum(case when line_kind not in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(38, 4)) as other_amount
 {% endmacro %}
 
 {#- Schemas are called as they are configured; profiles are kept apart by file, not by prefix. -#}

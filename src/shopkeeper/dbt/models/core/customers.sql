@@ -16,11 +16,11 @@ ordered as (
         max(case when has_sale then ordered_on end) as last_ordered_on,
         count(case when has_sale then 1 end) as n_orders,
         count(case when has_return then 1 end) as n_orders_with_return,
-        cast(sum(gross_sales) as decimal(18, 4)) as gross_sales,
-        cast(sum(discounts) as decimal(18, 4)) as discounts,
-        cast(sum(returns) as decimal(18, 4)) as returns,
-        cast(sum(net_sales) as decimal(18, 4)) as net_sales,
-        cast(sum(other_amount) as decimal(18, 4)) as other_amount
+        cast(sum(gross_sales) as decimal(38, 4)) as gross_sales,
+        cast(sum(discounts) as decimal(38, 4)) as discounts,
+        cast(sum(returns) as decimal(38, 4)) as returns,
+        cast(sum(net_sales) as decimal(38, 4)) as net_sales,
+        cast(sum(other_amount) as decimal(38, 4)) as other_amount
     from orders
     group by customer_id
 ),

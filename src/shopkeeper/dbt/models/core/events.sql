@@ -85,7 +85,7 @@ select
     price,
     quantity,
     currency,
-    cast(case when event_type = 'purchase' then coalesce(price * coalesce(quantity, 1), 0) else 0 end as decimal(18, 4)) as revenue,
+    cast(case when event_type = 'purchase' then coalesce(cast(price as decimal(19, 4)) * coalesce(quantity, 1), 0) else 0 end as decimal(38, 4)) as revenue,
     has_given_id,
     nth > 1 as is_duplicate,
     source,

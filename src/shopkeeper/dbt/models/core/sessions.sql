@@ -68,7 +68,7 @@ grouped as (
         count(case when event_type = 'cart' then 1 end) as n_carts,
         count(case when event_type = 'remove_from_cart' then 1 end) as n_removes,
         count(case when event_type = 'purchase' then 1 end) as n_purchases,
-        cast(sum(revenue) as decimal(18, 4)) as revenue
+        cast(sum(revenue) as decimal(38, 4)) as revenue
     from events
     group by session_id, is_made
 )

@@ -18,7 +18,7 @@ active as (
         cohorts.cohort_month,
         sales.month_start,
         count(distinct sales.customer_id) as n_active,
-        cast(sum(sales.net_sales) as decimal(18, 4)) as net_sales
+        cast(sum(sales.net_sales) as decimal(38, 4)) as net_sales
     from sales
     inner join cohorts on sales.customer_id = cohorts.customer_id
     group by cohorts.cohort_month, sales.month_start

@@ -13,7 +13,7 @@ final as (
         count(*) as n_purchases,
         count(distinct customer_id) as n_customers,
         count(distinct occurred_on) as n_days,
-        cast(sum(revenue) as decimal(18, 4)) as revenue
+        cast(sum(revenue) as decimal(38, 4)) as revenue
     from purchases
     group by iso_weekday, hour
 )

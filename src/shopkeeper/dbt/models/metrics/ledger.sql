@@ -14,39 +14,39 @@ counted as (
 ),
 
 parts as (
-    select {{ money_columns() }}, cast(coalesce(sum(net_amount), 0) as decimal(18, 4)) as net_amount
+    select {{ money_columns() }}, cast(coalesce(sum(net_amount), 0) as decimal(38, 4)) as net_amount
     from counted where is_counted
 ),
 
 orders as (
     select
-        cast(coalesce(sum(net_sales), 0) as decimal(18, 4)) as net_sales,
-        cast(coalesce(sum(other_amount), 0) as decimal(18, 4)) as other_amount,
-        cast(coalesce(sum(case when not has_customer then net_sales end), 0) as decimal(18, 4)) as guest_net_sales
+        cast(coalesce(sum(net_sales), 0) as decimal(38, 4)) as net_sales,
+        cast(coalesce(sum(other_amount), 0) as decimal(38, 4)) as other_amount,
+        cast(coalesce(sum(case when not has_customer then net_sales end), 0) as decimal(38, 4)) as guest_net_sales
     from {{ ref('orders') }}
 ),
 
 days as (
-    select cast(coalesce(sum(net_sales), 0) as decimal(18, 4)) as net_sales
+    select cast(coalesce(sum(net_sales), 0) as decimal(38, 4)) as net_sales
     from {{ ref('daily_sales') }} where dimension = 'all'
 ),
 
 customers as (
-    select cast(coalesce(sum(net_sales), 0) as decimal(18, 4)) as net_sales from {{ ref('customers') }}
+    select cast(coalesce(sum(net_sales), 0) as decimal(38, 4)) as net_sales from {{ ref('customers') }}
 ),
 
 compared as (
     select
         'rows read = loaded + resent + quarantined' as rule, load_id as scope,
-        cast(rows_read as decimal(18, 4)) as expected,
-        cast(rows_loaded + rows_resent + rows_quarantined as decimal(18, 4)) as actual,
-        cast(rows_loaded + rows_resent + rows_quarantined - rows_read as decimal(18, 4)) as difference
+        cast(rows_read as decimal(38, 4)) as expected,
+        cast(rows_loaded + rows_resent + rows_quarantined as decimal(38, 4)) as actual,
+        cast(rows_loaded + rows_resent + rows_quarantined - rows_read as decimal(38, 4)) as difference
     from loads
     union all
     select
         'rows loaded = order lines of the warehouse', loads.load_id,
-        cast(loads.rows_loaded as decimal(18, 4)), cast(coalesce(found.n_rows, 0) as decimal(18, 4)),
-        cast(coalesce(found.n_rows, 0) - loads.rows_loaded as decimal(18, 4))
+        cast(loads.rows_loaded as decimal(38, 4)), cast(coalesce(found.n_rows, 0) as decimal(38, 4)),
+        cast(coalesce(found.n_rows, 0) - loads.rows_loaded as decimal(38, 4))
     from loads
     left join (select load_id, count(*) as n_rows from lines group by load_id) as found on loads.load_id = found.load_id
     where loads.entity = 'order_lines'

@@ -7,7 +7,7 @@ final as (
     select
         month_start,
         count(*) as n_stores,
-        cast(sum(net_sales) as decimal(18, 4)) as net_sales,
+        cast(sum(net_sales) as decimal(38, 4)) as net_sales,
         avg(cast(net_sales as double)) as mean_net_sales,
         stddev_pop(cast(net_sales as double)) as deviation_net_sales,
         min(net_sales) as lowest_net_sales,

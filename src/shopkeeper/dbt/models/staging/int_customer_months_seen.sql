@@ -14,7 +14,7 @@ select
     customer_id,
     min(day) as first_on,
     cast(sum(n_events) as bigint) as n_events,
-    cast(sum(revenue) as decimal(18, 4)) as revenue
+    cast(sum(revenue) as decimal(38, 4)) as revenue
 from seen
 {% if is_incremental() %}where month_start in ({{ changed_months(this) }}){% endif %}
 group by month_start, customer_id

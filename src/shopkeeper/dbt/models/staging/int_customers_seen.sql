@@ -10,7 +10,7 @@ select
     customer_id,
     event_type,
     count(*) as n_events,
-    cast(sum(revenue) as decimal(18, 4)) as revenue
+    cast(sum(revenue) as decimal(38, 4)) as revenue
 from {{ ref('events') }}
 where not is_duplicate
     {% if is_incremental() %}and occurred_on in ({{ changed_days(this) }}){% endif %}

@@ -13,7 +13,7 @@ renamed as (
         quantity,
         unit_price,
         -- Wider than 18 digits on the way, or a large line would overflow in DuckDB and stop every build.
-        cast(cast(quantity as decimal(19, 3)) * unit_price as decimal(18, 4)) as gross_amount,
+        cast(cast(quantity as decimal(19, 3)) * unit_price as decimal(38, 4)) as gross_amount,
         coalesce(discount_amount, 0) as discount_amount,
         {{ utc('ordered_at') }} as ordered_at,
         country,
@@ -30,5 +30,5 @@ renamed as (
 select
     *,
     {{ shop_time('ordered_at') }} as ordered_at_local,
-    cast(gross_amount - discount_amount as decimal(18, 4)) as net_amount
+    cast(gross_amount - discount_amount as decimal(38, 4)) as net_amount
 from renamed
