@@ -137,7 +137,8 @@ def test_lines_are_numbered_and_equal_ones_flagged(ask):
 def test_days_are_the_shops(ask):
     """A time without a zone is the shop's: an hour earlier in UTC in summer, the same day all the same."""
     assert ask(
-        "select distinct order_id, ordered_at::varchar, ordered_on::varchar from order_lines where order_id in ('1', '2') order by 1"
+        "select distinct order_id, ordered_at::varchar, ordered_on::varchar from order_lines "
+        "where order_id in ('1', '2') order by 1"
     ) == [
         ("1", "2020-06-30 22:30:00", "2020-06-30"),
         ("2", "2020-12-31 23:30:00", "2020-12-31"),
