@@ -24,6 +24,7 @@ from shopkeeper.errors import LedgerError, NewerFormatError, StorageError, Usage
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
 
 FORMAT = 1
@@ -31,7 +32,8 @@ _FORMAT_TEXT = "shopkeeper lake format "
 MONTH = "moment_month"
 SMALL = 1_000_000
 """Up to so many rows a load is held in memory, compared, and written once; beyond, it is streamed."""
-REJECTS_AT_ONCE = 50_000
+COMPARE_GB = 3.0
+COMPARE_ROWS = 100_000
 FILES_TO_COMPACT = 60
 COMMITS_TO_SWEEP = 1000
 FULL = ("No space left", "os error 28", "os error 27", "File too large", "Disk quota exceeded")
@@ -458,30 +460,54 @@ class _Loading:
         """Write a large load as it comes; where it overlaps earlier loads, write the unseen rows anew and drop it."""
         import itertools
 
-        import pyarrow as pa
-
-        chain = itertools.chain(_drain(held), rest)
-        schema = self.lake._schemas[self.incoming.entity]  # noqa: SLF001
-        self._append(
-            self.incoming.entity,
-            pa.RecordBatchReader.from_batches(schema, (self._with_lineage(batch) for batch in chain)),
-        )
-        if not self._earlier():
-            return self.n_good
-        first = self.load_id
-        table = self.lake._table(self.incoming.entity)  # noqa: SLF001
-        self.load_id = f"{first}x"
-        dataset = table.to_pyarrow_dataset()
         import pyarrow.dataset as ds
 
-        mine = dataset.to_table(filter=ds.field(v.LOAD_ID) == first, columns=self._plain_schema().names)
-        unseen = self._unseen(mine)
-        if unseen.num_rows < self.n_good:
-            self._append(self.incoming.entity, self._with_lineage(unseen))
-            self.lake._table(self.incoming.entity).delete(f"{v.LOAD_ID} = {literal(first)}")  # noqa: SLF001
-            return int(unseen.num_rows)
-        self.load_id = first
-        return self.n_good
+        self._append_batches(itertools.chain(_drain(held), rest))
+        earlier = self._earlier()
+        if not earlier:
+            return self.n_good
+        # Neither side is held in memory: a large file that is sent again may be larger than it.
+        first, self.load_id = self.load_id, f"{self.load_id}x"
+        names = self._plain_schema().names
+        mine = self._scan(ds.field(v.LOAD_ID) == first, names)
+        with connect(scratch=self.lake.scratch, memory_gb=COMPARE_GB) as connection:
+            connection.register("incoming", mine.to_table() if self.contract.key else mine)
+            connection.register("present", self._present(earlier))
+            found = connection.execute(_unseen_sql(self.contract)).to_arrow_reader(COMPARE_ROWS)
+            n_unseen = self._append_batches(batch.cast(self._plain_schema()) for batch in found)
+        self.lake._table(self.incoming.entity).delete(f"{v.LOAD_ID} = {literal(first)}")  # noqa: SLF001
+        return n_unseen
+
+    def _append_batches(self, batches: Iterator["pa.RecordBatch"]) -> int:
+        """Append plain rows with their lineage as they come; return how many."""
+        import pyarrow as pa
+
+        n_rows = 0
+
+        def counted() -> Iterator[pa.RecordBatch]:
+            nonlocal n_rows
+            for batch in batches:
+                n_rows += batch.num_rows
+                yield self._with_lineage(batch)
+
+        schema = self.lake._schemas[self.incoming.entity]  # noqa: SLF001
+        self._append(self.incoming.entity, pa.RecordBatchReader.from_batches(schema, counted()))
+        return n_rows
+
+    def _scan(self, condition: "ds.Expression", names: list[str]) -> "ds.Scanner":
+        dataset = self.lake._table(self.incoming.entity).to_pyarrow_dataset()  # noqa: SLF001
+        return dataset.scanner(columns=names, filter=condition)
+
+    def _present(self, earlier: list[str]) -> "ds.Scanner":
+        """Return the rows of earlier loads that may equal some of these."""
+        import pyarrow.dataset as ds
+
+        there = ds.field(v.LOAD_ID).isin(earlier)
+        if self.contract.moment and self.first_at and self.last_at:
+            moment = ds.field(self.contract.moment)
+            there = there & (moment >= self.first_at) & (moment <= self.last_at)
+            there = there & (ds.field(MONTH) >= _month(self.first_at)) & (ds.field(MONTH) <= _month(self.last_at))
+        return self._scan(there, [*self.contract.column_names, v.LOAD_ID, v.SOURCE_ROW])
 
     def _earlier(self) -> list[str]:
         """Return the committed loads of this source and entity whose span of moments meets this one's."""
@@ -502,24 +528,12 @@ class _Loading:
 
     def _unseen(self, rows: "pa.Table") -> "pa.Table":
         """Return the rows that the lake does not hold yet, each counted by how often it stands."""
-        import pyarrow.dataset as ds
-
         earlier = self._earlier() if rows.num_rows else []
         if not earlier:
             return rows
-        there = ds.field(v.LOAD_ID).isin(earlier)
-        if self.contract.moment and self.first_at and self.last_at:
-            moment = ds.field(self.contract.moment)
-            there = there & (moment >= self.first_at) & (moment <= self.last_at)
-            there = there & (ds.field(MONTH) >= _month(self.first_at)) & (ds.field(MONTH) <= _month(self.last_at))
-        present = (
-            self.lake._table(self.incoming.entity)  # noqa: SLF001
-            .to_pyarrow_dataset()
-            .to_table(columns=[*self.contract.column_names, v.LOAD_ID, v.SOURCE_ROW], filter=there)
-        )
         with connect(scratch=self.lake.scratch) as connection:
             connection.register("incoming", rows)
-            connection.register("present", present)
+            connection.register("present", self._present(earlier))
             found = connection.execute(_unseen_sql(self.contract)).to_arrow_table()
         return found.cast(self._plain_schema())
 
