@@ -32,7 +32,7 @@ _FORMAT_TEXT = "shopkeeper lake format "
 MONTH = "moment_month"
 SMALL = 1_000_000
 """Up to so many rows a load is held in memory, compared, and written once; beyond, it is streamed."""
-COMPARE_GB = 3.0
+COMPARE_GB = 2.0
 COMPARE_ROWS = 100_000
 FILES_TO_COMPACT = 60
 COMMITS_TO_SWEEP = 1000

@@ -126,6 +126,8 @@ def progress(*, quiet: bool = False) -> Iterator["Tell"]:
                 bar.update(task, description=f"{what} · {done:,} rows")
             return
         if step not in tasks:
+            for earlier in bar.tasks:
+                bar.update(earlier.id, description="done", completed=1, total=1)
             tasks[step] = bar.add_task(what, total=total, step=step)
         bar.update(tasks[step], description=what, completed=done, total=total)
 
