@@ -111,7 +111,19 @@ class Serving:
             "select line_kind, count(*) as n_lines, sum(net_amount) as net_amount from core.order_lines "
             "group by line_kind order by n_lines desc"
         )
-        return {**money, **counts, "months": months, "kinds": kinds}
+        return {**money, **counts, "months": months, "kinds": kinds, "behaviour": self._behaviour()}
+
+    def _behaviour(self) -> dict[str, Any]:
+        """Return what visitors did: span, visits, buyers, money, and events by type."""
+        visits = self._one(
+            "select min(started_on) as first_day, max(started_on) as last_day, count(*) as n_sessions, "
+            "count(distinct customer_id) as n_visitors, count(*) filter (has_purchase) as n_buying_sessions, "
+            "sum(revenue) as revenue from core.sessions"
+        )
+        types = self.query(
+            "select event_type, count(*) as n_events from core.events where not is_duplicate group by 1 order by 2 desc"
+        )
+        return {**visits, "types": types}
 
     def _one(self, sql: str) -> dict[str, Any]:
         answer = self.query(sql)

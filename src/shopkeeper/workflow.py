@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shopkeeper.contracts import contract
-from shopkeeper.errors import LockedError, ShopkeeperError, StorageError, UsageError
+from shopkeeper.errors import ContractError, LockedError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.lake import Incoming, Lake, Load, empty
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
@@ -242,9 +242,13 @@ def run(
 ) -> Run:
     """Ingest, build and publish. A bad item does not keep the good ones from being published; it is reported.
 
-    Without anything new, a version that somebody rolled back to stays current.
+    Without anything new, a version that somebody rolled back to stays current. Raises ContractError if nothing was
+    ever loaded and nothing could be, BuildError as ``build``.
     """
     ingested = ingest(lake, sources, tell=tell)
+    if ingested.failures and not lake.loads():
+        told = "; ".join(f"{each.item}: {each.message}" for each in ingested.failures)
+        raise ContractError(f"something must be loaded before a warehouse can be built; nothing could be: {told}")
     built = build(lake, warehouse, tell=tell)
     return Run(ingested, built, publish(warehouse, published, keeps_rollback=True, tell=tell))
 

@@ -168,10 +168,6 @@ def print_ingest(done: "Ingest", *, seconds: float | None = None) -> None:
 
 def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: int, started: float) -> None:
     """Print what a run ended with: the shop's figures, its months as bars, what was flagged, and what to do next."""
-    from rich import box
-    from rich.columns import Columns
-    from rich.panel import Panel
-
     out = console()
     seconds = time.monotonic() - started
     out.print()
@@ -181,22 +177,20 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
     if run.version.build_id != run.build.build_id:
         title += "; rolled back: `shopkeeper publish` goes on to the newest"
     if not summary["n_order_lines"]:
-        _print_events_only(summary, title)
+        _print_behaviour(summary, title)
     else:
         money = f" {summary['currency']}"
-        cards = [
-            ("net sales", _money(summary["net_sales"]) + money),
-            ("orders", cell(summary["n_orders"])),
-            ("customers", cell(summary["n_customers"])),
-            ("products", cell(summary["n_products"])),
-        ]
-        panels = [
-            Panel(f"[bold]{value}[/bold]\n[dim]{name}[/dim]", box=box.ROUNDED, padding=(0, 2)) for name, value in cards
-        ]
         out.print(
             f"  [bold green]✓[/bold green] [bold]{title}[/bold] · {summary['first_day']} to {summary['last_day']}"
         )
-        out.print(Columns(panels))
+        _print_cards(
+            [
+                ("net sales", _money(summary["net_sales"]) + money),
+                ("orders", cell(summary["n_orders"])),
+                ("customers", cell(summary["n_customers"])),
+                ("products", cell(summary["n_products"])),
+            ]
+        )
         out.print(
             f"  gross {_money(summary['gross_sales'])}  discounts {_money(summary['discounts'])}  "
             f"returns {_money(summary['returns'])}  =  net [bold]{_money(summary['net_sales'])}[/bold]{money}"
@@ -234,9 +228,34 @@ def _next_query(option: str, summary: dict[str, Any]) -> str:
     return f'shopkeeper query "select event_type, count(*) from events group by 1"{option}'
 
 
-def _print_events_only(summary: dict[str, Any], title: str) -> None:
-    out = console()
-    out.print(f"  [bold green]✓[/bold green] [bold]{title}[/bold]: {summary['n_events']:,} events, no order lines yet")
+def _print_behaviour(summary: dict[str, Any], title: str) -> None:
+    """Print what a shop without order lines knows: its visits."""
+    seen, out = summary["behaviour"], console()
+    if not summary["n_events"]:
+        out.print(f"  [bold green]✓[/bold green] [bold]{title}[/bold]: neither order lines nor events yet")
+        return
+    share = seen["n_buying_sessions"] / seen["n_sessions"] if seen["n_sessions"] else 0.0
+    out.print(f"  [bold green]✓[/bold green] [bold]{title}[/bold] · {seen['first_day']} to {seen['last_day']}")
+    _print_cards(
+        [
+            ("revenue", _money(seen["revenue"])),
+            ("visits", cell(seen["n_sessions"])),
+            ("visitors", cell(seen["n_visitors"])),
+            ("visits that bought", f"{share:.1%}"),
+        ]
+    )
+    out.print("  events: " + ", ".join(f"{kind} {count:,}" for kind, count in seen["types"].rows))
+
+
+def _print_cards(cards: Sequence[tuple[str, str]]) -> None:
+    from rich import box
+    from rich.columns import Columns
+    from rich.panel import Panel
+
+    panels = [
+        Panel(f"[bold]{value}[/bold]\n[dim]{name}[/dim]", box=box.ROUNDED, padding=(0, 2)) for name, value in cards
+    ]
+    console().print(Columns(panels))
 
 
 def _money(value: Decimal | None) -> str:
