@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,6 +33,7 @@ MONTH = "moment_month"
 SMALL = 1_000_000
 """Up to so many rows a load is held in memory, compared, and written once; beyond, it is streamed."""
 COMPARE_GB = 2.0
+STAGED = "_staged"
 COMPARE_ROWS = 100_000
 FILES_TO_COMPACT = 60
 COMMITS_TO_SWEEP = 1000
@@ -72,6 +73,7 @@ class Incoming:
     """What a load brings: facts about the item, and its rows and rejects, in order, as pairs of record batches.
 
     ``rows_read`` is asked for after the last pair. ``resolves``: ids of rejects that this load closes.
+    ``staged``: rows written to a file already; ``pairs`` is not looked at then.
     ``beside``: ids of loads whose rows stood in the same file as these, so that equal ones are further copies.
     """
 
@@ -88,6 +90,19 @@ class Incoming:
     kind: str = "ingest"
     resolves: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    staged: "Staged | None" = None
+
+
+@dataclass
+class Staged:
+    """A Parquet file that a source's engine wrote under a load id, not yet part of a table.
+
+    It holds the contract's columns, load_id, source_file and source_row. ``rejects``: what the source rejected.
+    """
+
+    load_id: str
+    path: Path
+    rejects: "pa.RecordBatch | None" = None
 
 
 def _arrow_type(kind: Kind) -> "pa.DataType":
@@ -312,6 +327,20 @@ class Lake:
                 self._loads = (table.version(), loads)
         return list(loads)
 
+    def stage(self, entity: str) -> Staged:
+        """Return a place for the rows of one load to come, which its source may write by itself.
+
+        What is not loaded from there is swept. Raises UsageError for an entity without a moment or with a key: those
+        are never so many.
+        """
+        of = contract(entity)
+        if of.key or not of.moment:
+            raise UsageError(f"only entities with a moment and no key are staged; got {entity}. Load it as it comes.")
+        folder = self.root / entity / STAGED
+        folder.mkdir(exist_ok=True)
+        load_id = _new_load_id(datetime.now(UTC))
+        return Staged(load_id, folder / f"{load_id}.parquet")
+
     def _note(self, load: Load) -> None:
         """Remember a load just committed, if nobody else committed one meanwhile, so that it need not be read back."""
         version, loads = self._loads
@@ -344,6 +373,8 @@ class Lake:
         with _door("sweeping unfinished loads"):
             committed = set(self._table(v.LOADS).to_pyarrow_table(columns=[v.LOAD_ID])[v.LOAD_ID].to_pylist())
             swept = 0
+            for entity in CONTRACTS:
+                shutil.rmtree(self.root / entity / STAGED, ignore_errors=True)
             for name in (*CONTRACTS, v.REJECTS, v.RESOLUTIONS):
                 table = self._table(name)
                 recent = {str(entry.get(v.LOAD_ID)) for entry in table.history(COMMITS_TO_SWEEP) if v.LOAD_ID in entry}
@@ -396,6 +427,10 @@ class _Loading:
     def run(self) -> Load:
         import pyarrow as pa
 
+        if self.incoming.staged:
+            loaded = self._adopt(self.incoming.staged)
+            quarantined, resent = self._append_rejects()
+            return self._commit(loaded, resent + self.n_good - loaded, quarantined)
         good = self._good_rows()
         held: list[pa.RecordBatch] = []
         for batch in good:
@@ -460,9 +495,69 @@ class _Loading:
         """Write a large load as it comes; where it overlaps earlier loads, write the unseen rows anew and drop it."""
         import itertools
 
+        self._append_batches(itertools.chain(_drain(held), rest))
+        return self._without_resent()
+
+    def _adopt(self, staged: Staged) -> int:
+        """Make a staged file part of the table as it is, if it lies within one month; else append its rows."""
+        from pyarrow import parquet
+
+        self.load_id = staged.load_id
+        if staged.rejects is not None and staged.rejects.num_rows:
+            self._rejects.append(staged.rejects)
+        with parquet.ParquetFile(staged.path) as file:
+            self.n_good = file.metadata.num_rows
+            self.first_at, self.last_at = _span(file.metadata, self.contract.moment or "")
+            if self.n_good and self.first_at and self.last_at and _month(self.first_at) == _month(self.last_at):
+                self._add_file(staged.path, _month(self.first_at))
+            else:
+                batches = file.iter_batches(COMPARE_ROWS, columns=self._plain_schema().names)
+                self._append_batches(batch.cast(self._plain_schema()) for batch in batches)
+        return self._without_resent()
+
+    def _add_file(self, staged: Path, month: int) -> None:
+        """Move a file into its partition and commit it, with the statistics that let readers pass it over."""
+        from deltalake import CommitProperties
+        from deltalake.transaction import AddAction
+
+        table = self.lake._table(self.incoming.entity)  # noqa: SLF001
+        path = f"{MONTH}={month}/{self.load_id}.parquet"
+        target = self.lake.root / self.incoming.entity / path
+        target.parent.mkdir(exist_ok=True)
+        staged.replace(target)
+        moment = self.contract.moment or ""
+        first, last = self.first_at or datetime.now(UTC), self.last_at or datetime.now(UTC)
+        # Statistics carry milliseconds: the last moment is rounded up, so that nothing is passed over.
+        ends = {"minValues": first, "maxValues": last + timedelta(milliseconds=1)}
+        statistics = {
+            "numRecords": self.n_good,
+            **{
+                name: {moment: f"{end:%Y-%m-%dT%H:%M:%S}.{end.microsecond // 1000:03d}Z", v.LOAD_ID: self.load_id}
+                for name, end in ends.items()
+            },
+            "nullCount": {moment: 0, v.LOAD_ID: 0},
+        }
+        action = AddAction(
+            path=path,
+            size=target.stat().st_size,
+            partition_values={MONTH: str(month)},
+            modification_time=int(target.stat().st_mtime * 1000),
+            data_change=True,
+            stats=json.dumps(statistics),
+        )
+        self.has_written = True
+        table.create_write_transaction(
+            [action],
+            "append",
+            table.schema(),
+            [MONTH],
+            commit_properties=CommitProperties(custom_metadata={v.LOAD_ID: self.load_id}),
+        )
+
+    def _without_resent(self) -> int:
+        """Return how many of the rows written stand in the lake once those that overlap earlier loads are gone."""
         import pyarrow.dataset as ds
 
-        self._append_batches(itertools.chain(_drain(held), rest))
         earlier = self._earlier()
         if not earlier:
             return self.n_good
@@ -672,6 +767,15 @@ def _months(moments: Any) -> "pa.Array":
     if span["min"] and _month(span["min"]) == _month(span["max"]) and not moments.null_count:
         return pa.repeat(pa.scalar(_month(span["min"]), pa.int32()), len(moments))
     return pc.cast(pc.add(pc.multiply(pc.year(moments), 100), pc.month(moments)), pa.int32())
+
+
+def _span(metadata: Any, column: str) -> tuple[datetime | None, datetime | None]:
+    """Return the first and last moment of a Parquet file, by its statistics."""
+    place = metadata.schema.to_arrow_schema().get_field_index(column)
+    ends = [metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups)]
+    if not ends or any(each is None or not each.has_min_max for each in ends):
+        return None, None
+    return min(each.min for each in ends), max(each.max for each in ends)
 
 
 def _month(moment: datetime) -> int:

@@ -4,17 +4,23 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from shopkeeper.contracts import contract
 from shopkeeper.errors import ContractError, LockedError, ShopkeeperError, StorageError, UsageError
-from shopkeeper.lake import Incoming, Lake, Load, empty
+from shopkeeper.lake import Incoming, Lake, Load, Staged, empty
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
+from shopkeeper.vocabulary import LOAD_ID, SOURCE_FILE
 from shopkeeper.warehouse import Build, Warehouse
+
+LARGE = 100_000_000
+"""From so many bytes on, an item is written to a file by its source's engine, if that can, and not handed over."""
+WRITERS = 2
 
 
 class Tell(Protocol):
@@ -102,11 +108,13 @@ def known_of(source: str, loads: Iterable[Load]) -> Known:
     return known
 
 
-def ingest(lake: Lake, sources: dict[str, Source], only: Sequence[str] = (), *, tell: Tell = silent) -> Ingest:
+def ingest(
+    lake: Lake, sources: dict[str, Source], only: Sequence[str] = (), *, large: int = LARGE, tell: Tell = silent
+) -> Ingest:
     """Take all new items of the sources (or of those in ``only``) into the lake.
 
-    A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. Raises UsageError for an
-    unknown source.
+    A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. ``large``: from so many
+    bytes on, an item is written by its source's engine. Raises UsageError for an unknown source.
     """
     if not sources:
         raise UsageError(
@@ -121,14 +129,14 @@ def ingest(lake: Lake, sources: dict[str, Source], only: Sequence[str] = (), *, 
     done = Ingest(swept_rows=lake.sweep())
     for name, source in sources.items():
         if not only or name in only:
-            _ingest_source(lake, name, source, done, tell)
+            _ingest_source(lake, name, source, done, large, tell)
     if done.loads:
         lake.compact()
     empty(lake.scratch)
     return done
 
 
-def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, tell: Tell) -> None:
+def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, large: int, tell: Tell) -> None:
     known = known_of(name, lake.loads())
     tell("ingest", f"{name}: looking for what is new", 0, None)
     try:
@@ -138,25 +146,89 @@ def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, tell: Te
         return
     done.skipped += list(getattr(source, "skipped", []))
     done.taken += [Taken(name, item, "failed", message=said) for item, said in getattr(source, "failed", [])]
-    for place, item in enumerate(items):
-        tell("ingest", f"{name}: {item.name}", place, len(items))
-        done.taken.append(_ingest_item(lake, name, source, item, known, tell))
+    with Staging(lake, source) as staging:
+        for item in items:
+            if item.size >= large and _is_new(item, known) is None:
+                staging.expect(item)
+        for place, item in enumerate(items):
+            tell("ingest", f"{name}: {item.name}", place, len(items))
+            done.taken.append(_ingest_item(lake, name, staging, item, known, tell))
     if close := getattr(source, "close", None):
         close()
 
 
-def _ingest_item(lake: Lake, name: str, source: Source, item: Item, known: Known, tell: Tell) -> Taken:
+class Staging:
+    """Large items of a source written to files beside each other, one processor each, before they are loaded in turn."""
+
+    def __init__(self, lake: Lake, source: Source) -> None:
+        """Write with the source's engine to places of the lake."""
+        self.lake = lake
+        self.source = source
+        self.waiting: dict[str, Future[tuple[AbstractContextManager[Reading], Reading, Staged | None]]] = {}
+        self.writers = ThreadPoolExecutor(WRITERS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for what is under way and close what nobody asked for; its file is swept by the next ingest."""
+        self.writers.shutdown(cancel_futures=True)
+        for written in self.waiting.values():
+            if not written.cancelled() and written.exception() is None:
+                written.result()[0].__exit__(None, None, None)
+
+    def expect(self, item: Item) -> None:
+        """Begin to write an item, as soon as a processor is free."""
+        self.waiting[item.name] = self.writers.submit(self._write, item)
+
+    @contextmanager
+    def read(self, item: Item) -> Iterator[tuple[Reading, Staged | None]]:
+        """Open an item; with the file it was written to, if it was. Raises what the source raises."""
+        if item.name in self.waiting:
+            opened, reading, staged = self.waiting.pop(item.name).result()
+        else:
+            opened, staged = self.source.read(item), None
+            reading = opened.__enter__()
+        try:
+            yield reading, staged
+        finally:
+            opened.__exit__(None, None, None)
+
+    def _write(self, item: Item) -> tuple[AbstractContextManager[Reading], Reading, Staged | None]:
+        opened = self.source.read(item)
+        reading = opened.__enter__()
+        of = item.mapping.contract
+        if reading.write is None or of.key or not of.moment:
+            return opened, reading, None
+        try:
+            staged = self.lake.stage(item.mapping.entity)
+            staged.rejects = reading.write(staged.path, {LOAD_ID: staged.load_id, SOURCE_FILE: item.name})
+        except BaseException as error:
+            opened.__exit__(type(error), error, error.__traceback__)
+            raise
+        return opened, reading, None if staged.rejects is None else staged
+
+
+def _is_new(item: Item, known: Known) -> Taken | None:
+    """Return why an item need not be read, or None if it must."""
     before = known.items.get(item.name)
     if before and before == item.fingerprint:
-        return Taken(name, item.name, "unchanged")
+        return Taken("", item.name, "unchanged")
     twin = known.fingerprints.get(item.fingerprint)
     if item.fingerprint and twin is not None and twin != item.name:
-        return Taken(name, item.name, "same_content", message=f"same content as {twin}, which is loaded")
+        return Taken("", item.name, "same_content", message=f"same content as {twin}, which is loaded")
+    return None
+
+
+def _ingest_item(lake: Lake, name: str, source: Staging, item: Item, known: Known, tell: Tell) -> Taken:
+    if settled := _is_new(item, known):
+        return replace(settled, source=name)
+    before = known.items.get(item.name)
     try:
-        with source.read(item) as reading:
+        with source.read(item) as (reading, staged):
             if before is not None and not item.is_window:
                 reading.notes.append("the file changed since it was last loaded; only what is new was added")
-            load = lake.load(_incoming(name, item, reading, tell))
+            load = lake.load(replace(_incoming(name, item, reading, tell), staged=staged))
     except ShopkeeperError as error:
         return Taken(name, item.name, "failed", message=str(error))
     known.items[item.name] = item.fingerprint

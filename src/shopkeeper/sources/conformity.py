@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -218,6 +219,40 @@ class Conformity:
             for raw in connection.execute(self.query(scan)).to_arrow_reader(BATCH_ROWS):
                 yield self._batch(raw, scan, numbers(before, raw.num_rows))
                 before += raw.num_rows
+
+    def write(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        scan: Scan,
+        numbers: tuple[int, int],
+        target: Path,
+        constants: dict[str, str],
+    ) -> tuple[int, "pa.RecordBatch"]:
+        """Write the scan's good rows to a Parquet file; return how many, and the rejects.
+
+        ``numbers``: the first row's number, and how many there are; they are numbered in the order of the scan, for which
+        the connection must have one thread. ``constants``: further columns of text. Raises as ``batches``.
+        """
+        self._check_formats(connection)
+        first, n_records = numbers
+        numbered = f"(select *, row_number() over () + {first - 1} as source_row from ({self.query(scan)}))"
+        chosen = [
+            f"make_timestamptz(epoch_us({name})) as {name}" if column.kind is Kind.TIMESTAMP else name
+            for column, name in ((column, quote(column.name)) for column in self.contract.columns)
+        ]
+        chosen += [f"{literal(value)} as {quote(name)}" for name, value in constants.items()]
+        with scan_trouble(self.where):
+            row = connection.execute(
+                f"copy (select {', '.join(chosen)}, source_row from {numbered} where bad is null) "
+                f"to {literal(str(target))} (format parquet)"
+            ).fetchone()
+            n_rows = int(row[0]) if row else 0
+            found = []
+            if n_rows < n_records:
+                # Reading once more costs less than carrying the raw text of every good row along.
+                sql = f"select source_row, bad, raw from {numbered} where bad is not null order by source_row"
+                found = connection.execute(sql).fetchall()
+        return n_rows, reject_batch([self._reject(number, names, raw, scan) for number, names, raw in found])
 
     def _check_formats(self, connection: "duckdb.DuckDBPyConnection") -> None:
         import duckdb

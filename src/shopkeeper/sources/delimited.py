@@ -26,6 +26,7 @@ from shopkeeper.sources.source import Batch, Reading
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 DELIMITERS = (",", ";", "\t", "|")
 HEAD = 1024 * 1024
@@ -71,6 +72,22 @@ class TextFile:
             self._check(delivered)
         finally:
             connection.close()
+
+    def write(self, scratch: Path, target: Path, constants: dict[str, str]) -> "pa.RecordBatch | None":
+        """Write the rows to one Parquet file by the engine alone; return the rejects, or None if it must be sifted.
+
+        On one thread, because only so does the engine number rows in the order of the file.
+        """
+        path = without_wildcards(self.path, scratch)
+        scan = self._scan(path, 0 if self.start == 0 else 1)
+        with engine.connect(scratch=scratch, threads=1) as connection:
+            try:
+                n_rows, rejects = self.conformity.write(connection, scan, (self.first, self.records), target, constants)
+            except Refused:
+                target.unlink(missing_ok=True)
+                return None
+        self._check(n_rows + rejects.num_rows)
+        return rejects
 
     def _strictly(self, connection: "duckdb.DuckDBPyConnection", scratch: Path) -> Iterator[Batch]:
         delivered = 0
@@ -162,7 +179,10 @@ def read_delimited(path: Path, where: str, mapping: Mapping, timezone: str, scra
         if not census.records:
             notes.append(f"{where} has a header and no rows")
         file = TextFile(text, dialect, conformity, header.start, simple, 2, census.records)
-        yield Reading(file.batches(folder), census.records, notes)
+        reading = Reading(file.batches(folder), census.records, notes)
+        if simple:
+            reading.write = lambda target, constants: file.write(folder, target, constants)
+        yield reading
 
 
 def as_utf8(path: Path, where: str, mapping: Mapping, folder: Path) -> tuple[Path, list[str]]:
