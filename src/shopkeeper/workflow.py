@@ -148,7 +148,7 @@ def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, large: i
     done.taken += [Taken(name, item, "failed", message=said) for item, said in getattr(source, "failed", [])]
     with Staging(lake, source) as staging:
         for item in items:
-            if item.size >= large and _is_new(item, known) is None:
+            if item.size >= large and _settled(item, known) is None:
                 staging.expect(item)
         for place, item in enumerate(items):
             tell("ingest", f"{name}: {item.name}", place, len(items))
@@ -209,7 +209,7 @@ class Staging:
         return opened, reading, None if staged.rejects is None else staged
 
 
-def _is_new(item: Item, known: Known) -> Taken | None:
+def _settled(item: Item, known: Known) -> Taken | None:
     """Return why an item need not be read, or None if it must."""
     before = known.items.get(item.name)
     if before and before == item.fingerprint:
@@ -221,7 +221,7 @@ def _is_new(item: Item, known: Known) -> Taken | None:
 
 
 def _ingest_item(lake: Lake, name: str, source: Staging, item: Item, known: Known, tell: Tell) -> Taken:
-    if settled := _is_new(item, known):
+    if settled := _settled(item, known):
         return replace(settled, source=name)
     before = known.items.get(item.name)
     try:

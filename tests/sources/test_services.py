@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import shutil
+import socket
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from shopkeeper.errors import ContractError, OutsideError, SettingsError, TransientError
 from shopkeeper.sources import open_source
@@ -449,3 +451,38 @@ def test_a_postgres_table_that_does_not_fit_is_told(source, every, postgres):
         every(source("postgres", dsn, tables={"lines": "empty_one"}, cursors={"lines": "at"}))
     with pytest.raises(ContractError, match="must have the column 'order'"):
         every(source("postgres", dsn, tables={"lines": "empty_one"}))
+
+
+@pytest.fixture
+def google_bucket():
+    """Run a server of Google's storage API with a bucket, and give what uploads to it."""
+    from gcp_storage_emulator.server import create_server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = create_server("127.0.0.1", port, in_memory=True, default_bucket="shop")
+    running.start()
+
+    def upload(name: str, body: bytes) -> None:
+        address = f"http://127.0.0.1:{port}/upload/storage/v1/b/shop/o"
+        told = {"Content-Type": "application/octet-stream"}
+        query = {"uploadType": "media", "name": name}
+        answer = requests.post(address, params=query, data=body, headers=told, timeout=10)
+        answer.raise_for_status()
+
+    yield upload, f"http://127.0.0.1:{port}"
+    running.stop()
+
+
+def test_objects_of_a_google_bucket(source, every, google_bucket):
+    """Those below a prefix, packed or not; a changed object has another fingerprint, an unchanged one has not."""
+    upload, endpoint = google_bucket
+    for name, body in {"in/a.csv": CSV, "in/b.zip": zipped(lines=CSV), "out.csv": CSV}.items():
+        upload(name, body)
+    below = source("files", {}, path="gs://shop/in", endpoint=endpoint, anonymous=True)
+    assert {name: found.rows_read for name, found in every(below).items()} == {"a.csv": 2, "b.zip/lines.csv": 2}
+    before = {item.name: item.fingerprint for item in below.items(Known())}
+    upload("in/a.csv", CSV + CSV.splitlines(keepends=True)[1])
+    after = {item.name: item.fingerprint for item in below.items(Known())}
+    assert [name for name in before if before[name] != after[name]] == ["a.csv"]
