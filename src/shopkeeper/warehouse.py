@@ -20,6 +20,7 @@ from shopkeeper import vocabulary as v
 from shopkeeper.engine import connect, extension_path
 from shopkeeper.errors import BuildError, UsageError
 
+LEDGERS = ("ledger", "behaviour_ledger")
 PROJECT = Path(str(resources.files("shopkeeper"))) / "dbt"
 
 
@@ -205,7 +206,8 @@ class Warehouse:
             node = result.node
             if str(result.status) == "fail":
                 model = str(getattr(node, "attached_node", None) or node.name).rsplit(".", 1)[-1]
-                lines += [f"{model}: {rule}" for rule in self._broken_rules(node.compiled_code)]
+                told = self._unbalanced(model) if model in LEDGERS else self._broken_rules(node.compiled_code)
+                lines += [f"{model}: {rule}" for rule in told]
             else:
                 lines.append(f"{node.name}: {' '.join(str(result.message).split())}")
         return (
@@ -213,6 +215,15 @@ class Warehouse:
             + "; ".join(lines)
             + f". Nothing was published. Details: {self.work / 'logs' / 'dbt.log'}."
         )
+
+    def _unbalanced(self, ledger: str) -> Iterator[str]:
+        """Yield the identities that do not hold: which, where, and both sides."""
+        with connect(self.path, read_only=True) as connection:
+            found = connection.execute(
+                f"select rule, scope, expected, actual from {v.METRICS}.{ledger} where difference <> 0 order by 1, 2"
+            )
+            for rule, scope, expected, actual in found.fetchmany(5):
+                yield f"'{rule}' does not balance for {scope}: expected {expected}, got {actual}"
 
     def _broken_rules(self, sql: str) -> Iterator[str]:
         with connect(self.path, read_only=True, extensions=("delta",)) as connection:
