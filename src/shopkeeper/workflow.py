@@ -147,9 +147,10 @@ def _ingest_source(lake: Lake, name: str, source: Source, done: Ingest, large: i
     done.skipped += list(getattr(source, "skipped", []))
     done.taken += [Taken(name, item, "failed", message=said) for item, said in getattr(source, "failed", [])]
     with Staging(lake, source) as staging:
-        for item in items:
-            if item.size >= large and _settled(item, known) is None:
-                staging.expect(item)
+        # One alone is quicker handed over: the engine writes it on one thread, and reads it on all.
+        expected = [item for item in items if item.size >= large and _settled(item, known) is None]
+        for item in expected if len(expected) > 1 else []:
+            staging.expect(item)
         for place, item in enumerate(items):
             tell("ingest", f"{name}: {item.name}", place, len(items))
             done.taken.append(_ingest_item(lake, name, staging, item, known, tell))
