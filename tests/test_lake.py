@@ -480,3 +480,52 @@ def test_a_table_that_was_lost_is_not_made_anew(make):
     shutil.rmtree(lake.root / v.ORDER_LINES / "_delta_log")
     with pytest.raises(StorageError, match=r"order_lines in .* lost its _delta_log. Restore"):
         Lake(lake.root, lake.scratch)
+
+
+# ------------------------------------------------------------------- staging
+
+
+def staged(lake: Lake, orders: list[str]):
+    """What a source's engine would write for these order lines, in the place the lake gives."""
+    from pyarrow import parquet
+
+    place = lake.stage(v.ORDER_LINES)
+    rows = pa.Table.from_batches([batch([line(order) for order in orders])])
+    for name, value in ((v.LOAD_ID, place.load_id), (v.SOURCE_FILE, "a.csv")):
+        rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
+    parquet.write_table(rows, place.path)
+    return place
+
+
+def test_a_failed_load_leaves_what_is_staged_for_others(make):
+    """One that does not balance is taken away whole; the next one, staged beside it, is loaded."""
+    lake = make()
+    first, second = staged(lake, ["o1"]), staged(lake, ["o2", "o3"])
+    with pytest.raises(LedgerError):
+        lake.load(incoming([], "first.csv", staged=first, rows_read=7))
+    assert counts(lake.load(incoming([], "second.csv", staged=second, rows_read=2))) == (2, 0, 0)
+    assert orders(lake) == {"o2": 1, "o3": 1}
+    assert lake.read(v.ORDER_LINES, all_rows=True).num_rows == 2
+
+
+def test_a_file_adopted_by_no_commit_is_swept(make):
+    """What a kill left between moving a file and committing it goes; files of committed loads stay."""
+    lake = make()
+    lake.load(incoming([], staged=staged(lake, ["o1"]), rows_read=1))
+    (adopted,) = (lake.root / v.ORDER_LINES).glob("moment_month=*/*.parquet")
+    orphan = adopted.with_name("20200101T000000000000-0123abcd.parquet")
+    shutil.copy(adopted, orphan)
+    staged(lake, ["o9"])
+    lake.sweep()
+    assert (orphan.exists(), adopted.exists(), orders(lake)) == (False, True, {"o1": 1})
+    assert not (lake.root / v.ORDER_LINES / "_staged").exists()
+
+
+def test_long_raw_texts_that_begin_alike_are_two_rejects(lake):
+    """A reject is known by its raw text, and one cut short still differs from another."""
+    from shopkeeper.sources.conformity import shorten
+
+    first, second = (shorten("x" * 20_000 + end) for end in "ab")
+    assert counts(lake.load(incoming([], rejects=(first,)))) == (0, 0, 1)
+    assert counts(lake.load(incoming([], "b.csv", rejects=(second,)))) == (0, 0, 1)
+    assert counts(lake.load(incoming([], "c.csv", rejects=(first,)))) == (0, 1, 0)

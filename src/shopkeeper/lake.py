@@ -9,6 +9,7 @@ moment_month, by which it is partitioned), ``loads`` (one row per load), ``rejec
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ SMALL = 1_000_000
 """Up to so many rows a load is held in memory, compared, and written once; beyond, it is streamed."""
 COMPARE_GB = 2.0
 STAGED = "_staged"
+ADOPTED = re.compile(r"\d{8}T\d{12}-[0-9a-f]{8}")
 COMPARE_ROWS = 100_000
 FILES_TO_COMPACT = 60
 COMMITS_TO_SWEEP = 1000
@@ -362,22 +364,33 @@ class Lake:
             except BaseException as error:
                 if loading.has_written:
                     with suppress(Exception):
-                        self.sweep()
+                        self._sweep_rows()
                 # A source's error that went through delta-rs came back as text; the error itself says it better.
                 if loading.source_error is not None and error is not loading.source_error:
                     raise loading.source_error from None
                 raise
 
     def sweep(self) -> int:
-        """Delete rows that no load names, left by loads that were killed; return how many. May be repeated."""
+        """Delete what no load names, left by loads that were killed; return how many rows. May be repeated.
+
+        Only while nothing is staged for a load to come.
+        """
         with _door("sweeping unfinished loads"):
-            committed = set(self._table(v.LOADS).to_pyarrow_table(columns=[v.LOAD_ID])[v.LOAD_ID].to_pylist())
-            swept = 0
             for entity in CONTRACTS:
                 shutil.rmtree(self.root / entity / STAGED, ignore_errors=True)
+        return self._sweep_rows()
+
+    def _sweep_rows(self) -> int:
+        with _door("sweeping unfinished loads"):
+            committed = {load.load_id for load in self.loads()}
+            swept = 0
             for name in (*CONTRACTS, v.REJECTS, v.RESOLUTIONS):
                 table = self._table(name)
                 recent = {str(entry.get(v.LOAD_ID)) for entry in table.history(COMMITS_TO_SWEEP) if v.LOAD_ID in entry}
+                for file in (self.root / name).glob(f"{MONTH}=*/*.parquet"):
+                    # An adopted file is called by its load; delta-rs calls its own otherwise.
+                    if ADOPTED.fullmatch(file.stem) and file.stem not in recent | committed:
+                        file.unlink()
                 for load_id in sorted(recent - committed):
                     swept += int(table.delete(f"{v.LOAD_ID} = {literal(load_id)}").get("num_deleted_rows") or 0)
             return swept

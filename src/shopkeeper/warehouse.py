@@ -124,7 +124,8 @@ class Warehouse:
             return Build(state.build_id, {}, {}, was_full=False)
         if select is not None:
             chosen = ["--select", *select.split()]
-        elif fresh:
+        elif fresh or state.build_id is None:
+            # After a selection, or a build that was cut short, nobody knows which tables are up to date.
             chosen = []
         else:
             chosen = ["--select", "ledger", *(f"stg_lake__{name}+" for name in changed)]

@@ -102,7 +102,7 @@ def known_of(source: str, loads: Iterable[Load]) -> Known:
         if load.source == source and load.kind == "ingest":
             known.items[load.item] = load.fingerprint
             if not contract(load.entity).key:
-                known.fingerprints[load.fingerprint] = load.item
+                known.fingerprints[load.table_name, load.fingerprint] = load.item
             if load.cursor is not None:
                 known.cursors[load.table_name] = load.cursor
     return known
@@ -215,7 +215,7 @@ def _settled(item: Item, known: Known) -> Taken | None:
     before = known.items.get(item.name)
     if before and before == item.fingerprint:
         return Taken("", item.name, "unchanged")
-    twin = known.fingerprints.get(item.fingerprint)
+    twin = known.fingerprints.get((item.table, item.fingerprint))
     if item.fingerprint and twin is not None and twin != item.name:
         return Taken("", item.name, "same_content", message=f"same content as {twin}, which is loaded")
     return None
@@ -234,7 +234,7 @@ def _ingest_item(lake: Lake, name: str, source: Staging, item: Item, known: Know
         return Taken(name, item.name, "failed", message=str(error))
     known.items[item.name] = item.fingerprint
     if not item.mapping.contract.key:
-        known.fingerprints[item.fingerprint] = item.name
+        known.fingerprints[item.table, item.fingerprint] = item.name
     return Taken(name, item.name, "loaded", load, "; ".join(json.loads(load.notes)))
 
 

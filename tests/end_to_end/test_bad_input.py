@@ -409,3 +409,33 @@ def test_the_same_file_twice(take):
     take(HEAD + ONE)
     got = take({"a.csv": HEAD + ONE, "b.csv": HEAD + ONE})
     assert (got.orders, got.messages.strip("; ")) == (["o1"], "same content as a.csv, which is loaded")
+
+
+def test_equal_files_of_two_tables_are_both_loaded(tmp_path):
+    """The same bytes under two names are the same rows only if they are rows of the same table."""
+    (tmp_path / "in").mkdir()
+    text = "id,sku,n,at,price\n1,a,2,2020-01-01,1.5\n"
+    for name in ("sales.csv", "stock.csv", "sales-again.csv"):
+        (tmp_path / "in" / name).write_text(text)
+    (tmp_path / FILE).write_text(
+        """
+        [sources.shop]
+        path = "in"
+        [sources.shop.tables.sales]
+        entity = "order_lines"
+        files = "sales*"
+        columns = { order_id = "id", product_id = "sku", quantity = "n", ordered_at = "at", unit_price = "price" }
+        [sources.shop.tables.stock]
+        entity = "inventory_movements"
+        files = "stock*"
+        columns = { product_id = "sku", quantity = "n", moved_at = "at" }
+        """
+    )
+    parts = assemble(tmp_path)
+    done = workflow.ingest(parts.lake, parts.sources)
+    assert sorted((each.item, each.status) for each in done.taken) == [
+        ("sales-again.csv", "loaded"),
+        ("sales.csv", "same_content"),
+        ("stock.csv", "loaded"),
+    ]
+    assert (parts.lake.read("order_lines").num_rows, parts.lake.read("inventory_movements").num_rows) == (1, 1)

@@ -100,7 +100,7 @@ def test_a_long_line_is_rejected_in_bounded_memory(tmp_path):
     pieces = list(sift(path, dialect, block=20_000))
     assert b"".join(piece.clean for piece in pieces) == b"a,b\nc,d\n"
     (reject,) = [reject for piece in pieces for reject in piece.rejects]
-    assert (reject.source_row, len(reject.raw_text)) == (2, 10_030)
+    assert (reject.source_row, reject.raw_text[9_999:]) == (2, "x… [cut after 10000 characters; 300002 bytes]")
     assert reject.rule == "a record must be no longer than 50000 bytes; this one has 300002"
     assert take_census(path, dialect, chunk=20_000).records == 3
 

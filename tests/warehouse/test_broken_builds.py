@@ -50,3 +50,13 @@ def test_harm_is_found(shop, harm, said):
     assert shop.serving.query("select count(*) from order_lines").rows[0][0] == 2
     assert workflow.build(shop.lake, shop.warehouse, full_refresh=True).was_full
     assert shop.warehouse.state().build_id is not None
+
+
+def test_after_a_selection_everything_is_built(shop):
+    """A build of some tables leaves it open what the others hold: the next one builds them all, and then nothing is new."""
+    workflow.build(shop.lake, shop.warehouse, select="products")
+    assert shop.warehouse.state().build_id is None
+    whole = workflow.build(shop.lake, shop.warehouse)
+    assert {"orders", "sessions", "daily_sales", "ledger"} <= whole.models.keys()
+    assert not whole.was_full
+    assert workflow.build(shop.lake, shop.warehouse).models == {}

@@ -6,6 +6,7 @@ that break a rule are looked at one by one.
 """
 
 import difflib
+import hashlib
 import json
 import re
 from collections import Counter
@@ -148,8 +149,14 @@ def rejects_only(contract: Contract, rejects: Sequence[Reject]) -> Batch:
 
 
 def shorten(text: str) -> str:
-    """Return a raw line no longer than RAW_LIMIT characters, with a remark if it was cut."""
-    return text if len(text) <= RAW_LIMIT else f"{text[:RAW_LIMIT]}… [cut after {RAW_LIMIT} characters]"
+    """Return a raw line no longer than RAW_LIMIT characters, with a remark if it was cut.
+
+    The remark tells texts apart that begin alike: a reject that was sent before is known by its raw text.
+    """
+    if len(text) <= RAW_LIMIT:
+        return text
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{text[:RAW_LIMIT]}… [cut after {RAW_LIMIT} characters; {mark}]"
 
 
 @contextmanager

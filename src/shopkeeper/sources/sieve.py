@@ -95,7 +95,7 @@ class _Overlong:
     def sift(self, number: int) -> tuple[Sifted, int]:
         import numpy as np
 
-        raw = f"{self.head.decode('utf-8', 'replace')[:RAW_LIMIT]}… [cut after {RAW_LIMIT} characters]"
+        raw = f"{self.head.decode('utf-8', 'replace')[:RAW_LIMIT]}… [cut after {RAW_LIMIT} characters; {self.length} bytes]"
         rule = f"a record must be no longer than {self.dialect.longest} bytes; this one has {self.length}"
         return Sifted(b"", np.empty(0, np.int64), [Reject(number, raw, "", rule, "")]), 1
 
@@ -285,7 +285,7 @@ class _Lines:
 
     def _raw(self, index: int) -> str:
         begin, end = self.starts[self.first[index]], self.ends[self.last[index]]
-        return shorten(self.buffer[begin : min(end, begin + 4 * RAW_LIMIT + 4)].decode("utf-8", "replace"))
+        return shorten(self.buffer[begin:end].decode("utf-8", "replace"))
 
     def _clean(self, good: "NDArray[np.bool_]", mended: dict[int, bytes]) -> bytes:
         """Return the good records, each ending in LF, the mended ones in their places."""

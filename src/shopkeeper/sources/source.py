@@ -20,12 +20,12 @@ class Known:
     """What the lake already holds of one source.
 
     ``items``: name of each item loaded before → fingerprint of its latest content.
-    ``fingerprints``: fingerprint → name of the item that brought it.
+    ``fingerprints``: mapped table and fingerprint → name of the item that brought it.
     ``cursors``: name of the mapped table → the largest cursor loaded so far, as text.
     """
 
     items: dict[str, str] = field(default_factory=dict)
-    fingerprints: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[tuple[str, str], str] = field(default_factory=dict)
     cursors: dict[str, str] = field(default_factory=dict)
 
 

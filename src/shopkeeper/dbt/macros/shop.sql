@@ -41,6 +41,43 @@ cast(coalesce(sum(case when line_kind in ('sale', 'discount', 'cancellation', 'r
 cast(coalesce(sum(case when line_kind not in ('sale', 'discount', 'cancellation', 'return') then net_amount end), 0) as decimal(38, 4)) as other_amount
 {% endmacro %}
 
+{#- The same columns of a table that may have no row to join. -#}
+{% macro money_or_zero(table) %}
+{%- for column in ['gross_sales', 'discounts', 'returns', 'net_sales', 'other_amount'] -%}
+coalesce({{ table }}.{{ column }}, 0) as {{ column }}{{ ",\n" if not loop.last }}
+{%- endfor -%}
+{% endmacro %}
+
+{#- Sales of each period, by every dimension; each dimension adds up to the shop's. `start` is the period a line lies in. -#}
+{% macro sales_by(period, start) %}
+with stores as (
+    select store_id as state_store_id, state from {{ ref('stg_lake__stores') }}
+),
+
+lines as (
+    select *, 'all' as whole, {{ start }} as {{ period }}
+    from {{ ref('order_lines') }}
+    left join stores on store_id = state_store_id
+    where {{ counts() }}
+),
+
+sold as (
+    {% for dimension, member in sales_dimensions().items() %}
+    select
+        {{ period }},
+        '{{ dimension }}' as dimension,
+        {{ member }} as member,
+        count(distinct case when line_kind = 'sale' then order_id end) as n_orders,
+        count(distinct case when line_kind = 'sale' then customer_id end) as n_customers,
+        cast(coalesce(sum(case when line_kind in ('sale', 'cancellation', 'return') then quantity end), 0) as decimal(18, 3)) as n_units,
+        {{ money_columns() }}
+    from lines
+    group by {{ period }}, {{ member }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+)
+{% endmacro %}
+
 {#- Schemas are called as they are configured; profiles are kept apart by file, not by prefix. -#}
 {% macro generate_schema_name(custom_schema_name, node) %}{{ (custom_schema_name or target.schema) | trim }}{% endmacro %}
 

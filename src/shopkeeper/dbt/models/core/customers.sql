@@ -59,11 +59,7 @@ final as (
         ordered.last_ordered_on,
         coalesce(ordered.n_orders, 0) as n_orders,
         coalesce(ordered.n_orders_with_return, 0) as n_orders_with_return,
-        coalesce(ordered.gross_sales, 0) as gross_sales,
-        coalesce(ordered.discounts, 0) as discounts,
-        coalesce(ordered.returns, 0) as returns,
-        coalesce(ordered.net_sales, 0) as net_sales,
-        coalesce(ordered.other_amount, 0) as other_amount
+        {{ money_or_zero('ordered') }}
     from known
     left join ordered on known.customer_id = ordered.customer_id
     left join profiles on known.customer_id = profiles.customer_id

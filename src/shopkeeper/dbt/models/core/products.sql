@@ -61,11 +61,7 @@ final as (
         coalesce(sold.n_lines, 0) as n_lines,
         coalesce(sold.n_orders, 0) as n_orders,
         coalesce(sold.n_units, 0) as n_units,
-        coalesce(sold.gross_sales, 0) as gross_sales,
-        coalesce(sold.discounts, 0) as discounts,
-        coalesce(sold.returns, 0) as returns,
-        coalesce(sold.net_sales, 0) as net_sales,
-        coalesce(sold.other_amount, 0) as other_amount
+        {{ money_or_zero('sold') }}
     from known
     left join sold on known.product_id = sold.product_id
     left join catalogue on known.product_id = catalogue.product_id

@@ -42,11 +42,7 @@ final as (
         sold.first_sold_on,
         sold.last_sold_on,
         coalesce(sold.n_orders, 0) as n_orders,
-        coalesce(sold.gross_sales, 0) as gross_sales,
-        coalesce(sold.discounts, 0) as discounts,
-        coalesce(sold.returns, 0) as returns,
-        coalesce(sold.net_sales, 0) as net_sales,
-        coalesce(sold.other_amount, 0) as other_amount
+        {{ money_or_zero('sold') }}
     from known
     left join described on known.store_id = described.store_id
     left join sold on known.store_id = sold.store_id

@@ -1,30 +1,5 @@
 -- Grain: one row per month, dimension and member, without gaps from a member's first month to the shop's last.
-with stores as (
-    select store_id as state_store_id, state from {{ ref('stg_lake__stores') }}
-),
-
-lines as (
-    select *, 'all' as whole, cast(date_trunc('month', ordered_on) as date) as month_start
-    from {{ ref('order_lines') }}
-    left join stores on store_id = state_store_id
-    where {{ counts() }}
-),
-
-sold as (
-    {% for dimension, member in sales_dimensions().items() %}
-    select
-        month_start,
-        '{{ dimension }}' as dimension,
-        {{ member }} as member,
-        count(distinct case when line_kind = 'sale' then order_id end) as n_orders,
-        count(distinct case when line_kind = 'sale' then customer_id end) as n_customers,
-        cast(coalesce(sum(case when line_kind in ('sale', 'cancellation', 'return') then quantity end), 0) as decimal(18, 3)) as n_units,
-        {{ money_columns() }}
-    from lines
-    group by month_start, {{ member }}
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
-),
+{{ sales_by('month_start', "cast(date_trunc('month', ordered_on) as date)") }},
 
 -- A month is complete if the data reach over its first and its last day.
 months as (
@@ -54,11 +29,7 @@ filled as (
         coalesce(sold.n_orders, 0) as n_orders,
         coalesce(sold.n_customers, 0) as n_customers,
         coalesce(sold.n_units, 0) as n_units,
-        coalesce(sold.gross_sales, 0) as gross_sales,
-        coalesce(sold.discounts, 0) as discounts,
-        coalesce(sold.returns, 0) as returns,
-        coalesce(sold.net_sales, 0) as net_sales,
-        coalesce(sold.other_amount, 0) as other_amount
+        {{ money_or_zero('sold') }}
     from grid
     left join sold
         on grid.month_start = sold.month_start and grid.dimension = sold.dimension and grid.member = sold.member
