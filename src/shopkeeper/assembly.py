@@ -1,6 +1,6 @@
 """Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,10 @@ class Shopkeeper:
 
 def variables(settings: Settings) -> dict[str, Any]:
     """Return the settings that the warehouse's SQL reads, as dbt variables."""
-    shop, kinds = asdict(settings.shop), settings.line_kinds
+    shop, kinds = settings.shop, settings.line_kinds
     return {
-        **{key: shop[key] for key in ("timezone", "currency", "country")},
+        "timezone": shop.timezone,
+        "currency": shop.currency,
         "service_codes": {kind: list(codes) for kind, codes in kinds.codes.items()},
         "service_prefixes": dict(kinds.prefixes),
         "order_prefixes": dict(kinds.orders),

@@ -1,4 +1,4 @@
-"""Names that SQL, Python, the command line and the screen share: tables, columns, line kinds, event types.
+"""Names that SQL, Python, the command line and the screen share: tables, columns, line kinds.
 
 Declared once, imported everywhere. A quantity has one name; a unit stands in the name where it is not obvious.
 """
@@ -38,7 +38,6 @@ LOAD_ID: Final = "load_id"
 SOURCE: Final = "source"
 SOURCE_FILE: Final = "source_file"
 SOURCE_ROW: Final = "source_row"
-LINEAGE: Final = (LOAD_ID, SOURCE, SOURCE_FILE, SOURCE_ROW)
 
 # Kinds of an order line; the first rule that matches gives the kind.
 SALE: Final = "sale"
@@ -59,17 +58,6 @@ SERVICE_KINDS: Final = (
 )
 LINE_KINDS: Final = (*SERVICE_KINDS, STOCK_ADJUSTMENT, CANCELLATION, RETURN, FREE, SALE)
 NET_SALES_KINDS: Final = (SALE, DISCOUNT, CANCELLATION, RETURN)
-
-# What a visitor does, in the words of e-commerce trackers.
-EVENT_TYPES: Final = (
-    "view",
-    "cart",
-    "remove_from_cart",
-    "checkout",
-    "purchase",
-    "refund",
-    "search",
-)
 
 # The warehouse's schemas that are published.
 CORE: Final = "core"

@@ -41,11 +41,6 @@ class Totals:
             if number[index]:
                 self.lines(name, int(number[index]), int(minor[kind == index].sum()))
 
-    def merge(self, other: "Totals") -> None:
-        """Add all of another's sums."""
-        self.counts.update(other.counts)
-        self.amounts.update(other.amounts)
-
     def table(self) -> pa.Table:
         """Return the sums as a table; values as text, amounts with four decimals."""
         rows = [(*key, str(value)) for key, value in self.counts.items()]
