@@ -117,7 +117,8 @@ class Serving:
         """Return what visitors did: span, visits, buyers, money, and events by type."""
         visits = self._one(
             "select min(started_on) as first_day, max(started_on) as last_day, count(*) as n_sessions, "
-            "(select count(distinct customer_id) from core.events where not is_duplicate) as n_visitors, count(*) filter (has_purchase) as n_buying_sessions, "
+            "(select count(distinct customer_id) from core.events where not is_duplicate) as n_visitors, "
+            "count(*) filter (has_purchase) as n_buying_sessions, "
             "sum(revenue) as revenue from core.sessions"
         )
         types = self.query(
