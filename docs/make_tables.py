@@ -14,7 +14,12 @@ HEAD = """\
 Every table of a published version. Written by `make docs` from the YAML beside the models; do not edit it here.
 Types follow from names ([naming.md](naming.md)); definitions of figures are in [metrics.md](metrics.md).
 """
-ABOUT = {"core": "What the shop is: lines, orders, customers, events, stock.", "metrics": "What the shop asks."}
+ABOUT = {
+    "core": "What the shop is: lines, orders, customers, events, stock.",
+    "metrics": "What the shop asks.",
+    "features": "What is known of each customer as of a moment, and the SQL that says so.",
+    "predictions": "What the models say, each row with the version of the model that said it.",
+}
 
 
 def render() -> str:

@@ -10,7 +10,8 @@ The tree::
     ├── DataError            exit code 1: the data breaks a rule
     │   ├── ContractError    a file or table whose shape does not fit its contract
     │   ├── LedgerError      rows or money that do not balance
-    │   └── BuildError       a model or a test of the warehouse failed
+    │   ├── BuildError       a model or a test of the warehouse failed
+    │   └── ModelError       the data, or a model of older columns, do not allow to train, score or promote
     └── OutsideError         exit code 1: disk, network, another program
         ├── TransientError   worth trying again (timeouts, 429, 5xx)
         ├── LockedError      another run holds the project
@@ -59,6 +60,10 @@ class LedgerError(DataError):
 
 class BuildError(DataError):
     """A model or a test of the warehouse failed."""
+
+
+class ModelError(DataError):
+    """The data do not allow a model to be trained or scored, or a model does not fit the data's columns."""
 
 
 class OutsideError(ShopkeeperError):

@@ -185,7 +185,11 @@ class Published:
         connection = connect(scratch=self.root / "spill")
         try:
             connection.execute(f"attach {literal(str(path))} as {CATALOG} (read_only)")
-            schemas = ",".join(f"{CATALOG}.{schema}" for schema in v.PUBLISHED_SCHEMAS)
+            # A version of an older Shopkeeper may lack a schema.
+            found = connection.execute(
+                f"select schema_name from duckdb_schemas() where database_name = {literal(CATALOG)}"
+            ).fetchall()
+            schemas = ",".join(f"{CATALOG}.{schema}" for schema in v.PUBLISHED_SCHEMAS if (schema,) in found)
             connection.execute(f"use {CATALOG}")
             connection.execute(f"set search_path = {literal(schemas)}")
             fence(connection)

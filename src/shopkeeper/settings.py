@@ -114,6 +114,58 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Features:
+    """``orders_from``: whether orders are order_lines, or the purchases among events (a shop that has clicks only)."""
+
+    orders_from: str = "order_lines"
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is trained, and when anew.
+
+    ``subjects``: the questions to answer; ``seed`` of all that is random; ``retrain_days``: a champion is refitted as a
+    challenger once the shop's data are so many days newer than when it was trained; ``registry``: the URI of an MLflow
+    server, empty for a SQLite file in the project.
+    """
+
+    subjects: str = "segments churn lifetime labels"
+    seed: int = 7
+    retrain_days: int = 30
+    registry: str = ""
+
+
+@dataclass(frozen=True)
+class Churn:
+    """``horizon_days``: no order within so many days is churn; zero: found from the shop's own gaps between orders."""
+
+    horizon_days: int = 0
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """``horizon_days``: how far ahead value is counted; ``margin``: the share of sales that is profit."""
+
+    horizon_days: int = 365
+    margin: float = 1.0
+
+
+@dataclass(frozen=True)
+class Segments:
+    """``least`` and ``most``: between how many behavioural segments the data may choose, the outlier segment apart."""
+
+    least: int = 4
+    most: int = 8
+
+
+@dataclass(frozen=True)
+class Drift:
+    """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
+
+    policy: str = "warn"
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one project under one profile."""
 
@@ -128,6 +180,12 @@ class Settings:
     baskets: Baskets
     publishing: Publishing
     resources: Resources
+    features: Features
+    models: Models
+    churn: Churn
+    lifetime: Lifetime
+    segments: Segments
+    drift: Drift
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -151,6 +209,11 @@ class Settings:
         return self.home / "published"
 
     @property
+    def registry(self) -> Path:
+        """The folder of the model registry, its runs, and the models that serve."""
+        return self.home / "models"
+
+    @property
     def scratch(self) -> Path:
         """Where temporary files go; emptied by every run."""
         return self.home / "scratch"
@@ -164,6 +227,12 @@ _SECTIONS: dict[str, type[Any]] = {
     "baskets": Baskets,
     "publishing": Publishing,
     "resources": Resources,
+    "features": Features,
+    "models": Models,
+    "churn": Churn,
+    "lifetime": Lifetime,
+    "segments": Segments,
+    "drift": Drift,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 _TOP = (*_SECTIONS, "sources", "line_kinds", "profiles")
@@ -302,9 +371,31 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("outliers.price_z", sections["outliers"].price_z, 0),
         ("resources.threads", sections["resources"].threads, 0),
         ("resources.memory_gb", sections["resources"].memory_gb, 0),
+        ("models.seed", sections["models"].seed, 0),
+        ("models.retrain_days", sections["models"].retrain_days, 1),
+        ("churn.horizon_days", sections["churn"].horizon_days, 0),
+        ("lifetime.horizon_days", sections["lifetime"].horizon_days, 1),
+        ("lifetime.margin", sections["lifetime"].margin, 0),
+        ("segments.least", sections["segments"].least, 2),
+        ("segments.most", sections["segments"].most, sections["segments"].least),
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")
+    for name, chosen, known in (
+        ("features.orders_from", sections["features"].orders_from, ("order_lines", "events")),
+        ("drift.policy", sections["drift"].policy, ("warn", "retrain", "stop")),
+    ):
+        if chosen not in known:
+            raise SettingsError(f"{name} must be one of {', '.join(known)}; got {chosen!r}. Choose one.")
+    _check_subjects(sections["models"].subjects)
+
+
+def _check_subjects(subjects: str) -> None:
+    for name in subjects.split():
+        if name not in v.SUBJECTS:
+            raise SettingsError(
+                f"models.subjects must name some of {', '.join(v.SUBJECTS)}, parted by blanks; got {name!r}. Correct it."
+            )
 
 
 def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:

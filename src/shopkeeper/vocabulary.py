@@ -62,4 +62,17 @@ NET_SALES_KINDS: Final = (SALE, DISCOUNT, CANCELLATION, RETURN)
 # The warehouse's schemas that are published.
 CORE: Final = "core"
 METRICS: Final = "metrics"
-PUBLISHED_SCHEMAS: Final = (CORE, METRICS)
+FEATURES: Final = "features"
+PREDICTIONS: Final = "predictions"
+PUBLISHED_SCHEMAS: Final = (CORE, METRICS, FEATURES, PREDICTIONS)
+
+# Keys of features and predictions: a customer as of a moment, which is a day of the shop and knows what came before it.
+CUSTOMER_ID: Final = "customer_id"
+AS_OF: Final = "as_of"
+
+# The questions that models answer.
+SEGMENTS: Final = "segments"
+CHURN: Final = "churn"
+LIFETIME: Final = "lifetime"
+LABEL_MODEL: Final = "labels"
+SUBJECTS: Final = (SEGMENTS, CHURN, LIFETIME, LABEL_MODEL)

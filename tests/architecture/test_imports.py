@@ -27,6 +27,8 @@ LEVELS = {
     "warehouse": 2,
     "published": 2,
     "simulator": 2,
+    "evaluation": 2,
+    "models": 2,
     "workflow": 3,
     "serving": 3,
     "quarantine": 3,
@@ -35,7 +37,7 @@ LEVELS = {
     "apps": 5,
 }
 # Rooms of one level that may know each other, in this direction.
-BESIDE = {("checkup", "assembly")}
+BESIDE = {("checkup", "assembly"), ("models", "evaluation")}
 FOUNDATION = 1
 EDGE = 2
 FOR_APPS = {"", "assembly", "workflow", "serving", "quarantine", "checkup", "settings", "errors", "vocabulary", "apps"}
