@@ -1,16 +1,21 @@
 """Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from shopkeeper import vocabulary as v
 from shopkeeper.lake import Lake
+from shopkeeper.models.model import Subject
 from shopkeeper.published import Published
+from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
 from shopkeeper.settings import Settings, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
+from shopkeeper.training import Studio
 from shopkeeper.warehouse import Warehouse
 
 
@@ -50,6 +55,23 @@ class Shopkeeper:
         return Serving(self.published)
 
     @cached_property
+    def registry(self) -> Registry:
+        """The model registry, and the models that serve."""
+        return Registry(self.settings.registry, uri=self.settings.models.registry)
+
+    @cached_property
+    def studio(self) -> Studio:
+        """What training, scoring and drift need."""
+        chosen = self.settings.models
+        return Studio(
+            warehouse=self.warehouse,
+            registry=self.registry,
+            subjects=subjects(self.settings),
+            seed=chosen.seed,
+            retrain_days=chosen.retrain_days,
+        )
+
+    @cached_property
     def sources(self) -> dict[str, Source]:
         """The configured sources by name."""
         return {name: self._open(name) for name in self.settings.sources}
@@ -74,6 +96,22 @@ class Shopkeeper:
             scratch=self.settings.scratch,
             secrets=secrets,
         )
+
+
+def subjects(settings: Settings) -> dict[str, Subject]:
+    """Return the questions that the settings name, in the order in which they are trained."""
+    from shopkeeper.models.churn import Churn
+    from shopkeeper.models.labels import Labels
+    from shopkeeper.models.lifetime import Lifetime
+    from shopkeeper.models.segments import Segments
+
+    known: dict[str, Callable[[], Subject]] = {
+        v.SEGMENTS: lambda: Segments(least=settings.segments.least, most=settings.segments.most),
+        v.CHURN: lambda: Churn(horizon_days=settings.churn.horizon_days),
+        v.LIFETIME: lambda: Lifetime(horizon_days=settings.lifetime.horizon_days, margin=settings.lifetime.margin),
+        v.LABEL_MODEL: Labels,
+    }
+    return {name: make() for name, make in known.items() if name in settings.models.subjects.split()}
 
 
 def variables(settings: Settings) -> dict[str, Any]:

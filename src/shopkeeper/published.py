@@ -7,8 +7,8 @@ is replaced atomically. Readers never wait for a lock and never see half a build
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,8 @@ TRIES = 3
 class Version:
     """One published version: its number, when it was made, of which build, from which lake versions, and its tables.
 
-    ``tables``: ``schema.table`` → rows. ``is_current`` tells whether the pointer names it.
+    ``tables``: ``schema.table`` → rows. ``models``: subject → the model version that serves with it; its files stand
+    beside the tables. ``is_current`` tells whether the pointer names it.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Version:
     build_id: str
     lake_versions: dict[str, int]
     tables: dict[str, int]
+    models: dict[str, str] = field(default_factory=dict)
     is_current: bool = False
 
 
@@ -86,13 +88,16 @@ class Published:
         *,
         build_id: str,
         lake_versions: dict[str, int],
+        models: Mapping[str, tuple[str, Path]] | None = None,
         keeps_rollback: bool = False,
         tell: Callable[[str, int, int], None] = lambda _table, _done, _all: None,
     ) -> Version:
         """Copy the builder's closed database into a new version and point to it.
 
-        If a version holds this build already, only the pointer moves to it; with ``keeps_rollback``, not even that
-        where somebody went back from it on purpose. ``tell(table, done, all)`` is called before each table.
+        ``models``: subject → model version and the folder of its files, which are copied beside the tables, so that a
+        rollback takes the models back with them. ``tell(table, done, all)`` is called before each table.
+        If a version holds this build already, only the pointer moves to it; with ``keeps_rollback``, not even that where
+        somebody went back from it on purpose.
         Returns the version that is current then. Raises StorageError if the disk refuses; the pointer then stays.
         """
         import duckdb
@@ -111,12 +116,16 @@ class Published:
         try:
             draft.mkdir(parents=True)
             tables = _copy_tables(warehouse, draft / "shop.duckdb", tell)
-            version = Version(number, datetime.now(UTC).isoformat(), build_id, lake_versions, tables)
+            chosen = {subject: name for subject, (name, _) in (models or {}).items()}
+            version = Version(number, datetime.now(UTC).isoformat(), build_id, lake_versions, tables, chosen)
+            for subject, (_, folder) in (models or {}).items():
+                shutil.copytree(folder, draft / "models" / subject)
             told = {key: value for key, value in asdict(version).items() if key != "is_current"}
             (draft / "manifest.json").write_text(json.dumps(told, indent=2), "utf-8")
-            for file in draft.iterdir():
+            for file in draft.rglob("*"):
                 _sync(file)
-                file.chmod(0o444)
+                if file.is_file():
+                    file.chmod(0o444)
             self._folder(number).parent.mkdir(parents=True, exist_ok=True)
             # A folder of this number without a pointer is what a killed publish left.
             shutil.rmtree(self._folder(number), ignore_errors=True)
@@ -150,6 +159,12 @@ class Published:
         self._rolled_back.touch()
         self._point(number, rolled_back=number != max(versions))
         return Version(**{**asdict(versions[number]), "is_current": True})
+
+    def model(self, subject: str, number: int | None = None) -> Path | None:
+        """Return the folder of the model that serves with a version (the current one if None), or None without one."""
+        chosen = number if number is not None else self.current()
+        folder = self._folder(chosen) / "models" / subject if chosen is not None else None
+        return folder if folder is not None and folder.is_dir() else None
 
     def open(self, number: int | None = None) -> "duckdb.DuckDBPyConnection":
         """Open the current version (or one by number) for reading, fenced: no file, no setting, no writing.

@@ -8,17 +8,21 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shopkeeper import __version__
 from shopkeeper import vocabulary as v
-from shopkeeper.engine import connect, extension_path
-from shopkeeper.errors import BuildError, UsageError
+from shopkeeper.engine import connect, extension_path, literal, quote
+from shopkeeper.errors import BuildError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
 
 LEDGERS = ("ledger", "behaviour_ledger")
 PROJECT = Path(str(resources.files("shopkeeper"))) / "dbt"
@@ -26,11 +30,21 @@ PROJECT = Path(str(resources.files("shopkeeper"))) / "dbt"
 
 @dataclass(frozen=True)
 class BuildState:
-    """What the warehouse holds: the last build that ended well, or none while one is under way."""
+    """What the warehouse holds: the last build that ended well, or none while one is under way.
+
+    ``scores``: subject → the model version and the build that its predictions were made of.
+    """
 
     build_id: str | None = None
     lake_versions: dict[str, int] = field(default_factory=dict)
     code: str = ""
+    scores: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def content_id(self) -> str:
+        """What tells this state of all tables from any other, predictions included."""
+        told = json.dumps(self.scores, sort_keys=True)
+        return f"{self.build_id}-{hashlib.sha256(told.encode()).hexdigest()[:12]}" if self.scores else str(self.build_id)
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,56 @@ class Warehouse:
         draft.write_text(json.dumps(state.__dict__), "utf-8")
         draft.replace(self.work / "state.json")
 
+    # ------------------------------------------------------------- predictions
+
+    def open(self) -> "duckdb.DuckDBPyConnection":
+        """Open the warehouse to read, without the lake: what training and scoring ask. Raises UsageError before a build."""
+        if not self.path.exists() or self.state().build_id is None:
+            raise UsageError(
+                "a build must have ended well before models can be trained or score; there is none. Run `shopkeeper build`."
+            )
+        return connect(
+            self.path,
+            read_only=True,
+            threads=self.threads or None,
+            memory_gb=self.memory_gb or None,
+            scratch=self.scratch,
+        )
+
+    def predictions(self) -> set[str]:
+        """Return the names of the prediction tables that stand."""
+        with self.open() as connection:
+            found = connection.execute(
+                f"select table_name from duckdb_tables() where schema_name = {literal(v.PREDICTIONS)}"
+            ).fetchall()
+        return {str(name) for (name,) in found}
+
+    def store(self, tables: Mapping[str, "pa.Table"], scores: Mapping[str, str]) -> None:
+        """Replace tables of schema ``predictions`` in one transaction, and remember of which models and build they are.
+
+        ``scores``: subject → what ``BuildState.scores`` keeps. May be repeated: a kill between leaves the old memory, and
+        the same tables are stored again. Raises StorageError if the disk refuses.
+        """
+        import duckdb
+
+        try:
+            with connect(self.path) as connection:
+                connection.execute(f"create schema if not exists {v.PREDICTIONS}")
+                connection.execute("begin")
+                for name, rows in tables.items():
+                    connection.register("rows_to_store", rows)
+                    connection.execute(
+                        f"create or replace table {v.PREDICTIONS}.{quote(name)} as select * from rows_to_store"
+                    )
+                    connection.unregister("rows_to_store")
+                connection.execute("commit")
+        except duckdb.Error as error:
+            raise StorageError(
+                f"the disk must take the predictions; got: {str(error).splitlines()[0]}. What was published still serves: "
+                f"free some space and run `shopkeeper score` again."
+            ) from error
+        self._remember(replace(self.state(), scores={**self.state().scores, **scores}))
+
     def code(self) -> str:
         """Return a fingerprint of everything but the data that decides what a build gives."""
         # Where the lake stands decides nothing: a project may be moved.
@@ -129,12 +193,13 @@ class Warehouse:
             chosen = []
         else:
             chosen = ["--select", "ledger", *(f"stg_lake__{name}+" for name in changed)]
-        self._remember(BuildState(None, state.lake_versions, state.code))
+        self._remember(replace(state, build_id=None))
         results = self._dbt(["build", *chosen, *(["--full-refresh"] if fresh else [])], tell)
         models, rules = _timed(results)
         build_id = uuid.uuid4().hex
         if select is None:
-            self._remember(BuildState(build_id, lake_versions, code))
+            # What was scored stays known, of the build before: scoring sees that there is a new one.
+            self._remember(BuildState(build_id, lake_versions, code, state.scores))
         return Build(build_id, models, rules, was_full=fresh)
 
     def arguments(self) -> list[str]:

@@ -8,11 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
+from shopkeeper import training
 from shopkeeper.contracts import contract
-from shopkeeper.errors import ContractError, LockedError, ShopkeeperError, StorageError, UsageError
+from shopkeeper.errors import ContractError, LockedError, ModelError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.lake import Incoming, Lake, Load, Staged, empty
+from shopkeeper.progress import Tell, silent
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
 from shopkeeper.vocabulary import LOAD_ID, SOURCE_FILE
@@ -21,17 +23,6 @@ from shopkeeper.warehouse import Build, Warehouse
 LARGE = 100_000_000
 """From so many bytes on, an item is written to a file by its source's engine, if that can, and not handed over."""
 WRITERS = 2
-
-
-class Tell(Protocol):
-    """How a step reports progress: a step, what it is at, how much is done and of how much (None: unknown)."""
-
-    def __call__(self, step: str, what: str, done: int, total: int | None) -> None:
-        """Report."""
-
-
-def silent(step: str, what: str, done: int, total: int | None) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -279,10 +270,16 @@ def build(
 
 
 def publish(
-    warehouse: Warehouse, published: Published, *, keeps_rollback: bool = False, tell: Tell = silent
+    warehouse: Warehouse,
+    published: Published,
+    studio: training.Studio | None = None,
+    *,
+    keeps_rollback: bool = False,
+    tell: Tell = silent,
 ) -> Version:
-    """Publish the last build that ended well; publishing the same build again adds nothing.
+    """Publish the last build that ended well, with its predictions; publishing the same again adds nothing.
 
+    ``studio``: the models that serve, to be published beside the tables.
     ``keeps_rollback``: a version that somebody went back to stays current until there is a new build.
     Raises UsageError if there is no finished build.
     """
@@ -294,8 +291,9 @@ def publish(
         )
     return published.publish(
         warehouse.path,
-        build_id=state.build_id,
+        build_id=state.content_id,
         lake_versions=state.lake_versions,
+        models=training.serving(studio) if studio else {},
         keeps_rollback=keeps_rollback,
         tell=lambda table, done, total: tell("publish", table, done, total),
     )
@@ -303,27 +301,65 @@ def publish(
 
 @dataclass(frozen=True)
 class Run:
-    """What a whole run did."""
+    """What a whole run did. ``is_rolled_back``: the version that serves is not the newest, because somebody went back."""
 
     ingest: Ingest
     build: Build
     version: Version
+    trainings: list[training.Training] = field(default_factory=list)
+    scores: list[training.Scored] = field(default_factory=list)
+    drift: list[training.Watched] = field(default_factory=list)
+    is_rolled_back: bool = False
 
 
 def run(
-    lake: Lake, warehouse: Warehouse, published: Published, sources: dict[str, Source], *, tell: Tell = silent
+    lake: Lake,
+    warehouse: Warehouse,
+    published: Published,
+    sources: dict[str, Source],
+    studio: training.Studio | None = None,
+    *,
+    models: bool = True,
+    policy: str = "warn",
+    tell: Tell = silent,
 ) -> Run:
-    """Ingest, build and publish. A bad item does not keep the good ones from being published; it is reported.
+    """Ingest, build, train what is due, score, publish. A bad item does not keep the good ones from being published.
 
-    Without anything new, a version that somebody rolled back to stays current. Raises ContractError if nothing was
-    ever loaded and nothing could be, BuildError as ``build``.
+    ``studio``: the models; None does without. ``models``: whether to train and score, or to publish predictions as they
+    stand. ``policy``: what drift does (warn, retrain, stop). Without anything new, a version that somebody rolled back to
+    stays current. Raises ContractError if nothing was ever loaded and nothing could
+    be, BuildError as ``build``, ModelError if the policy is to stop and the data drifted: then nothing new is published.
     """
     ingested = ingest(lake, sources, tell=tell)
     if ingested.failures and not lake.loads():
         told = "; ".join(f"{each.item}: {each.message}" for each in ingested.failures)
         raise ContractError(f"something must be loaded before a warehouse can be built; nothing could be: {told}")
     built = build(lake, warehouse, tell=tell)
-    return Run(ingested, built, publish(warehouse, published, keeps_rollback=True, tell=tell))
+    trained, scores, watched = _model(studio, policy, tell) if studio and models else ([], [], [])
+    version = publish(warehouse, published, studio, keeps_rollback=True, tell=tell)
+    is_rolled_back = version.build_id != warehouse.state().content_id
+    return Run(ingested, built, version, trained, scores, watched, is_rolled_back)
+
+
+def _model(
+    studio: training.Studio, policy: str, tell: Tell
+) -> tuple[list[training.Training], list[training.Scored], list[training.Watched]]:
+    """Train what is due, look for drift on new data, train again where the policy says so, and score."""
+    trained = training.train(studio, tuple(training.due(studio)), tell=tell) if training.due(studio) else []
+    stale = [name for name in studio.subjects if training.is_stale(studio, name)]
+    settled = {each.subject for each in trained}
+    looked = [name for name in stale if name not in settled]
+    watched = training.drift(studio, looked, policy=policy, tell=tell) if looked else []
+    stopped = [each for each in watched if each.action == "stop"]
+    if stopped:
+        raise ModelError(
+            "data must look like those the champions learnt from (drift.policy = stop); "
+            + "; ".join(f"{each.version}: {each.message}" for each in stopped)
+            + ". Nothing new was published. See `shopkeeper drift`, then train anew or change the policy."
+        )
+    if again := [each.subject for each in watched if each.action == "retrain"]:
+        trained += training.train(studio, again, tell=tell)
+    return trained, training.score(studio, tell=tell), watched
 
 
 def simulate(

@@ -17,6 +17,7 @@ LEVELS = {
     "": 0,  # the package itself: its version
     "vocabulary": 0,
     "errors": 0,
+    "progress": 0,
     "engine": 1,
     "contracts": 1,
     "mappings": 1,
@@ -29,6 +30,11 @@ LEVELS = {
     "simulator": 2,
     "evaluation": 2,
     "models": 2,
+    "features": 2,
+    "plots": 2,
+    "registry": 2,
+    "drift": 2,
+    "training": 3,
     "workflow": 3,
     "serving": 3,
     "quarantine": 3,
@@ -37,10 +43,13 @@ LEVELS = {
     "apps": 5,
 }
 # Rooms of one level that may know each other, in this direction.
-BESIDE = {("checkup", "assembly"), ("models", "evaluation")}
+BESIDE = {("checkup", "assembly"), ("models", "evaluation"), ("workflow", "training")}
 FOUNDATION = 1
 EDGE = 2
-FOR_APPS = {"", "assembly", "workflow", "serving", "quarantine", "checkup", "settings", "errors", "vocabulary", "apps"}
+FOR_APPS = {
+    *("", "assembly", "workflow", "training", "serving", "quarantine", "checkup"),
+    *("settings", "errors", "vocabulary", "progress", "apps"),
+}
 
 # Library → the modules that may import it at run time, and why each.
 DOORS = {

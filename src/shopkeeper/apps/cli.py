@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 quarantine = typer.Typer(help="Rows that broke a rule: look at them, mend them, load them.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
+models = typer.Typer(help="The versions of the models: look, compare, promote, roll back.", no_args_is_help=True)
+app.add_typer(models, name="models")
 
 ProjectOption = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
@@ -243,6 +245,118 @@ def build(
 
 
 @app.command()
+def train(
+    subjects: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these models.")] = None,
+    search: Annotated[
+        float | None,
+        typer.Option(help="Try parameters for so many seconds a model; else the stored ones.", metavar="SECONDS", min=1),
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Train models on the warehouse; one becomes champion only if it beats its baseline and the present champion.
+
+    Examples: shopkeeper train --project shop · shopkeeper train churn --search 60
+    """
+    from shopkeeper import training, workflow
+    from shopkeeper.apps.screen import print_json, print_trainings, progress
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
+        done = training.train(parts.studio, subjects or (), budget=search, tell=tell)
+    if as_json:
+        print_json([each.plain() for each in done])
+    else:
+        print_trainings(done, details=True)
+        if any(each.status in {"promoted", "baseline"} for each in done):
+            print("next: shopkeeper run, or shopkeeper score and shopkeeper publish")
+    if any(each.status == "failed" for each in done):
+        raise typer.Exit(1)
+
+
+@app.command()
+def score(
+    subjects: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these models.")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Score every customer with the models that serve, as of the day after the last order.
+
+    Example: shopkeeper score --project shop
+    """
+    from shopkeeper import training, workflow
+    from shopkeeper.apps.screen import print_json, print_scores, progress
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
+        done = training.score(parts.studio, subjects or (), tell=tell)
+    if as_json:
+        print_json([asdict(each) for each in done])
+    else:
+        print_scores(done)
+        print("next: shopkeeper publish")
+    if any(each.status == "failed" for each in done):
+        raise typer.Exit(1)
+
+
+@app.command()
+def drift(
+    subjects: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these models.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.", metavar="FILE.html")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare today's data and scores with those the champions were trained on. Changes nothing.
+
+    Example: shopkeeper drift churn --out drift.html --project shop
+    """
+    from shopkeeper import training
+    from shopkeeper.apps.screen import print_drift, print_json, progress
+
+    parts = _open(project, profile)
+    with progress(quiet=as_json) as tell:
+        done = training.drift(parts.studio, subjects or (), policy=parts.settings.drift.policy, tell=tell)
+    if out is not None:
+        training.write_drift(done, out)
+    if as_json:
+        print_json([each.plain() for each in done])
+    else:
+        print_drift(done)
+        if out is not None:
+            print(f"wrote {out}")
+
+
+@app.command()
+def features(
+    out: Annotated[Path, typer.Option(help="The file to write: .parquet or .csv.", metavar="FILE")],
+    as_of: Annotated[
+        list[str] | None,
+        typer.Option(help="A moment: what was known before this day. May be repeated; the latest if none.", metavar="DAY"),
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the customers' features as of any moments: point-in-time, one row per customer and moment.
+
+    Example: shopkeeper features --as-of 2011-06-01 --as-of 2011-09-01 --out features.parquet --project shop
+    """
+    from shopkeeper import training
+    from shopkeeper.apps.screen import print_json, progress
+
+    parts = _open(project, profile)
+    with progress(quiet=as_json) as tell:
+        n_rows = training.write_features(parts.studio, as_of or (), out, tell=tell)
+    if as_json:
+        print_json({"file": str(out), "n_rows": n_rows})
+    else:
+        print(f"wrote {n_rows:,} rows to {out}")
+
+
+@app.command()
 def publish(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
     """Publish the last good build as a new immutable version.
 
@@ -253,7 +367,7 @@ def publish(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_js
 
     parts = _open(project, profile)
     with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
-        version = workflow.publish(parts.warehouse, parts.published, tell=tell)
+        version = workflow.publish(parts.warehouse, parts.published, parts.studio, tell=tell)
     if as_json:
         print_json(asdict(version))
     else:
@@ -263,8 +377,15 @@ def publish(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_js
 
 
 @app.command()
-def run(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
-    """Do all steps: ingest, build, publish. May be repeated, or killed and repeated.
+def run(
+    no_models: Annotated[
+        bool, typer.Option("--no-models", help="Neither train nor score; what was predicted stays.")
+    ] = False,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Do all steps: ingest, build, train what is due, score, publish. May be repeated, or killed and repeated.
 
     Example: shopkeeper run --project shop
     """
@@ -274,14 +395,149 @@ def run(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: 
     parts = _open(project, profile)
     started = time.monotonic()
     with workflow.exclusive(parts.settings.home), progress(quiet=as_json) as tell:
-        done = workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources, tell=tell)
+        done = workflow.run(
+            parts.lake,
+            parts.warehouse,
+            parts.published,
+            parts.sources,
+            parts.studio,
+            policy=parts.settings.drift.policy,
+            models=not no_models,
+            tell=tell,
+        )
     if as_json:
-        print_json({"ingest": _ingest_json(done.ingest), "build": asdict(done.build), "version": asdict(done.version)})
+        print_json(
+            {
+                "ingest": _ingest_json(done.ingest),
+                "build": asdict(done.build),
+                "training": [each.plain() for each in done.trainings],
+                "scores": [asdict(each) for each in done.scores],
+                "drift": [each.plain() for each in done.drift],
+                "version": asdict(done.version),
+            }
+        )
     else:
         print_ingest(done.ingest)
         n_rejects = parts.lake.rejects().num_rows
         print_summary(str(project), done, parts.serving.summary(), n_rejects, started)
     _exit_on(done.ingest)
+
+
+# ------------------------------------------------------------------- models
+
+
+@models.command("list")
+def list_models(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """List every version of every model: which serves, which challenges, and how it was judged.
+
+    Example: shopkeeper models list --project shop
+    """
+    from shopkeeper import training
+    from shopkeeper.apps.screen import print_json, print_models
+
+    found = training.versions(_open(project, profile).studio)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        print_models(found)
+
+
+@models.command()
+def show(
+    version: Annotated[str, typer.Argument(metavar="MODEL[/N]", help="A model, or a version of it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Copy the version's files there: model, report, card, plots.", metavar="DIR")
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Print the model card of a version: what it answers, how it was judged, against which baseline, its limits.
+
+    Example: shopkeeper models show churn/3 --out churn-3 --project shop
+    """
+    from shopkeeper import training
+    from shopkeeper.apps.screen import print_json, print_markdown
+
+    studio = _open(project, profile).studio
+    found = training.find(studio, version)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_markdown(training.card_of(studio, found))
+    if out is not None:
+        training.copy_files(studio, found, out)
+        if not as_json:
+            print(f"wrote {out}")
+
+
+@models.command()
+def compare(
+    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="A version.")],
+    other: Annotated[str, typer.Argument(metavar="MODEL/N", help="Another of the same model.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two versions: their figures, parameters and data, side by side.
+
+    Example: shopkeeper models compare churn/2 churn/3 --project shop
+    """
+    from shopkeeper import training
+    from shopkeeper.apps.screen import print_comparison, print_json
+
+    rows = training.compare(_open(project, profile).studio, version, other)
+    if as_json:
+        print_json(rows)
+    else:
+        print_comparison(version, other, rows)
+
+
+@models.command("promote")
+def promote_model(
+    version: Annotated[str, typer.Argument(metavar="MODEL/N", help="The version that is to serve.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if the gate refused it.")] = False,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion, by hand; one that the gate refused needs --force.
+
+    Example: shopkeeper models promote churn/3 --project shop
+    """
+    from shopkeeper import training, workflow
+    from shopkeeper.apps.screen import print_json
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home):
+        now = training.promote(parts.studio, version, force=force)
+    if as_json:
+        print_json(asdict(now))
+    else:
+        print(f"{now.name} is champion; next: shopkeeper score and shopkeeper publish")
+
+
+@models.command("rollback")
+def rollback_model(
+    subject: Annotated[str, typer.Argument(metavar="MODEL", help="The model to take back.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Make the champion before the present one the champion again; nothing is deleted.
+
+    Example: shopkeeper models rollback churn --project shop
+    """
+    from shopkeeper import training, workflow
+    from shopkeeper.apps.screen import print_json
+
+    parts = _open(project, profile)
+    with workflow.exclusive(parts.settings.home):
+        now = training.rollback(parts.studio, subject)
+    if as_json:
+        print_json(asdict(now))
+    else:
+        print(f"{now.name} is champion again; next: shopkeeper score and shopkeeper publish")
 
 
 # ------------------------------------------------------------- look and undo

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from shopkeeper.evaluation import Figure, Report
+    from shopkeeper.progress import Tell
+    from shopkeeper.registry import ModelVersion
     from shopkeeper.serving import Answer
-    from shopkeeper.workflow import Ingest, Run, Tell
+    from shopkeeper.training import Scored, Training, Watched
+    from shopkeeper.workflow import Ingest, Run
 
 BARS = " ▁▂▃▄▅▆▇█"
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -102,7 +106,7 @@ def print_answer(answer: "Answer", form: str) -> None:
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator["Tell"]:
     """Yield what steps report to: a bar on a terminal, nothing elsewhere."""
-    from shopkeeper.workflow import silent
+    from shopkeeper.progress import silent
 
     if quiet or not sys.stderr.isatty():
         yield silent
@@ -172,9 +176,9 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
     seconds = time.monotonic() - started
     out.print()
     title = f"version {run.version.number} published in {seconds:.1f} s"
-    if not run.build.models:
+    if not run.build.models and not any(each.status == "scored" for each in run.scores):
         title = f"nothing new, version {run.version.number} is current ({seconds:.1f} s)"
-    if run.version.build_id != run.build.build_id:
+    if run.is_rolled_back:
         title += "; rolled back: `shopkeeper publish` goes on to the newest"
     if not summary["n_order_lines"]:
         _print_behaviour(summary, title)
@@ -205,11 +209,128 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
         if summary["n_events"]:
             out.print(f"  events: {summary['n_events']:,}")
     option = "" if project == "." else f" --project {project}"
+    print_trainings(run.trainings)
+    print_scores([each for each in run.scores if each.status in {"scored", "failed"}])
+    for each in run.drift:
+        if each.action != "none":
+            out.print(f"  [yellow]![/yellow] {_escaped(each.message, False)}: shopkeeper drift {each.subject}{option}")
     if n_rejects:
         waiting = f"{_count(n_rejects, 'row')} {'wait' if n_rejects > 1 else 'waits'} in quarantine"
         out.print(f"  [yellow]{waiting}[/yellow], with reasons: shopkeeper quarantine explain{option}")
     out.print("  the ledger balances to the last digit: " + f"shopkeeper ledger{option}")
     out.print("\n  [bold]Next[/bold]  " + _next_query(option, summary))
+
+
+MARKS = {
+    "promoted": "[green]✓[/green]",
+    "challenger": "[dim]=[/dim]",
+    "baseline": "[yellow]=[/yellow]",
+    "failed": "[yellow]-[/yellow]",
+    "scored": "[green]✓[/green]",
+    "unchanged": "[dim]=[/dim]",
+    "none": "[dim]-[/dim]",
+}
+SAYS = {
+    "promoted": "is champion",
+    "challenger": "stays a challenger",
+    "baseline": "is the baseline, which serves",
+    "failed": "was not trained",
+}
+
+
+def print_trainings(done: Sequence["Training"], *, details: bool = False) -> None:
+    """Print what each training came to; ``details``: with every candidate's figures on the held-out rows."""
+    out = console()
+    for each in done:
+        name = each.version or each.subject
+        out.print(
+            f"  {MARKS[each.status]} [bold]{name}[/bold] {SAYS[each.status]} [dim]({each.seconds:.1f} s)[/dim]: "
+            f"{_escaped(each.message, False)}"
+        )
+        if details and each.report:
+            _print_report(each.report)
+
+
+def _print_report(report: "Report") -> None:
+    out = console()
+    first, last = report.held_out
+    out.print(f"    judged on {report.n_rows:,} rows, held out: {first} to {last}; {report.primary} decides")
+    metrics = list(dict.fromkeys(metric for candidate in report.candidates for metric in candidate.figures))
+    rows = [
+        (
+            candidate.name + (" (baseline)" if candidate.is_baseline else " ←" if candidate.name == report.chosen else ""),
+            *(_figure(candidate.figures.get(metric)) for metric in metrics),
+        )
+        for candidate in report.candidates
+    ]
+    print_table(("candidate", *(metric.replace("_", " ") for metric in metrics)), rows)
+    for note in report.notes:
+        out.print(f"    [dim]{_escaped(note, False)}[/dim]")
+
+
+def _figure(figure: "Figure | None") -> str:
+    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})" if figure else "·"
+
+
+def print_scores(done: Sequence["Scored"]) -> None:
+    """Print what scoring came to: tables and rows, or why there are none."""
+    out = console()
+    for each in done:
+        told = ", ".join(f"{table} {rows:,}" for table, rows in each.rows.items())
+        told = told or each.message or "up to date"
+        out.print(f"  {MARKS[each.status]} {each.version or each.subject} → {_escaped(told, False)}")
+
+
+def print_drift(done: Sequence["Watched"]) -> None:
+    """Print what each look found, the worst columns first."""
+    out = console()
+    for each in done:
+        mark = "[green]✓[/green]" if each.action == "none" else "[yellow]![/yellow]"
+        out.print(f"  {mark} [bold]{each.version or each.subject}[/bold]: {_escaped(each.message, False)}")
+        if each.report:
+            found = [column for column in each.report.columns if column.alarm]
+            rows = [(column.name, column.psi, column.distance, column.message) for column in found[:12]]
+            if rows:
+                print_table(("column", "stability index", "distance", "what moved"), rows)
+
+
+def print_models(found: Sequence["ModelVersion"]) -> None:
+    """Print every version: what it is, whether it serves, its figures."""
+    rows = [
+        (
+            "→" if each.state == "champion" else "",
+            each.name,
+            each.tags.get("candidate", ""),
+            each.state + (" (baseline)" if each.is_baseline else ""),
+            each.trained_at[:19],
+            each.tags.get("as_of", ""),
+            each.tags.get("reason", ""),
+        )
+        for each in found
+    ]
+    print_table(("", "version", "model", "state", "trained_at", "data before", "the gate said"), rows)
+
+
+def print_comparison(one: str, other: str, rows: Sequence[tuple[str, str, Any, Any]]) -> None:
+    """Print two versions side by side, and mark what differs."""
+
+    def plain(value: object) -> object:
+        return _triple(value) if isinstance(value, tuple | list) else value
+
+    shown = [("≠" if mine != theirs else "", kind, name, plain(mine), plain(theirs)) for kind, name, mine, theirs in rows]
+    print_table(("", "", "name", one, other), shown)
+
+
+def _triple(values: Sequence[float]) -> str:
+    value, low, high = values
+    return f"{value:.4g} ({low:.4g} to {high:.4g})"
+
+
+def print_markdown(text: str) -> None:
+    """Print a document."""
+    from rich.markdown import Markdown
+
+    console().print(Markdown(text))
 
 
 def _count(n: int, thing: str) -> str:

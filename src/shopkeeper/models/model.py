@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import Report
+from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 STATE, ARRAYS = "model.json", "arrays.npz"
@@ -230,7 +231,15 @@ class PredictionTable:
         if sorted(names) != sorted(rows.column_names):
             odd = sorted(set(names) ^ set(rows.column_names))
             raise ModelError(f"predictions.{self.name} must have its declared columns; these differ: {', '.join(odd)}.")
-        return rows.select(names).cast(pa.schema([(column.name, column.kind) for column in self.columns]))
+        return rows.select(names).cast(self._schema)
+
+    def empty(self) -> pa.Table:
+        """Return the table without a row."""
+        return self._schema.empty_table()
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return pa.schema([(column.name, column.kind) for column in self.columns])
 
 
 CUSTOMER_KEY = (
@@ -243,11 +252,14 @@ VERSION_COLUMNS = (
 )
 
 
-class Tell(Protocol):
-    """How training reports progress: a step, what it is at, how much is done and of how much (None: unknown)."""
+@dataclass(frozen=True)
+class Hindsight:
+    """What was said and what came true, at a moment whose outcome is known by now; ``metric`` is the report's primary one."""
 
-    def __call__(self, step: str, what: str, done: int, total: int | None) -> None:
-        """Report."""
+    as_of: date
+    metric: str
+    truth: np.ndarray
+    predicted: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -316,6 +328,20 @@ class Subject(ABC):
 
         ``version`` is written into ``model_version``. Raises ModelError if the model does not fit the data's columns.
         """
+
+    @abstractmethod
+    def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
+        """Return the rows of a moment as ``Trained.reference`` has them: the columns the model reads, and ``score``.
+
+        Drift is measured between the two. Raises as ``predict``.
+        """
+
+    def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:  # noqa: ARG002
+        """Return what the model would have said at the latest moment whose outcome is known by now, and the outcome.
+
+        None if that moment is before ``since`` (the model may have learnt from it), or the subject has no outcome.
+        """
+        return None
 
     def load(self, folder: Path) -> Model:
         """Load whichever of the subject's models a folder holds. Raises ModelError if it holds none of them."""

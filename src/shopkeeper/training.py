@@ -1,0 +1,511 @@
+"""Train, score, promote, look for drift: from a warehouse to predictions that are published with it.
+
+Each step may be repeated, or killed and repeated: training registers another version, scoring replaces tables in one
+transaction, promotion moves a pointer. A subject that fails leaves the others, and all that is published, alone.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shopkeeper import __version__
+from shopkeeper.errors import ModelError, ShopkeeperError, UsageError
+from shopkeeper.evaluation import Report, card, gate, to_json
+from shopkeeper.features import ShopHistory
+from shopkeeper.models.model import Model, Subject, Trained
+from shopkeeper.progress import Tell, silent
+from shopkeeper.registry import ModelVersion, Registry, Served
+from shopkeeper.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shopkeeper.drift import DriftReport
+
+MODEL, EVALUATED = "model", "evaluated"
+REFERENCE, REPORT, CARD, DEFINITION = "reference.parquet", "report.json", "card.md", "features.sql"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training came to.
+
+    ``status``: promoted (it serves now), challenger (the champion stays), baseline (nothing beat it: it serves), failed.
+    """
+
+    subject: str
+    status: str
+    message: str
+    version: str = ""
+    seconds: float = 0.0
+    report: Report | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold."""
+        told = {name: getattr(self, name) for name in ("subject", "status", "message", "version", "seconds")}
+        return {**told, "report": json.loads(to_json(self.report)) if self.report else None}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring one subject came to; ``status``: scored, unchanged, none (no model serves), failed."""
+
+    subject: str
+    status: str
+    message: str = ""
+    version: str = ""
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last training of a subject: the moment that knew all its data, the build, what it came to, the recipe to refit by."""
+
+    as_of: str
+    build_id: str
+    status: str
+    version: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What training needs: the builder's database, the registry, the subjects by name, the seed, and when to retrain."""
+
+    warehouse: Warehouse
+    registry: Registry
+    subjects: Mapping[str, Subject]
+    seed: int
+    retrain_days: int
+
+    def chosen(self, only: Sequence[str]) -> dict[str, Subject]:
+        """Return the subjects named, or all. Raises UsageError for an unknown one."""
+        for name in only:
+            if name not in self.subjects:
+                known = ", ".join(self.subjects) or "none"
+                raise UsageError(f"a model must be one of those configured ({known}); got {name!r}. Correct the name.")
+        return {name: subject for name, subject in self.subjects.items() if not only or name in only}
+
+    @contextmanager
+    def history(self) -> Iterator[ShopHistory]:
+        """Open the warehouse's past for reading. Raises UsageError before the first build."""
+        with self.warehouse.open() as connection:
+            yield ShopHistory(connection)
+
+    @property
+    def _attempts(self) -> Path:
+        return self.registry.root / "attempts.json"
+
+    def attempts(self) -> dict[str, Attempt]:
+        """Return the last training of each subject; empty before the first."""
+        try:
+            told = json.loads(self._attempts.read_text("utf-8"))
+            return {subject: Attempt(**each) for subject, each in told.items()}
+        except (FileNotFoundError, ValueError, TypeError):
+            return {}
+
+    def remember(self, subject: str, attempt: Attempt) -> None:
+        """Keep what a training came to."""
+        self._attempts.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._attempts.with_suffix(".draft")
+        told = {name: asdict(each) for name, each in {**self.attempts(), subject: attempt}.items()}
+        draft.write_text(json.dumps(told, indent=1), "utf-8")
+        draft.replace(self._attempts)
+
+
+# ------------------------------------------------------------------------ train
+
+
+def train(
+    studio: Studio, only: Sequence[str] = (), *, budget: float | None = None, tell: Tell = silent
+) -> list[Training]:
+    """Train subjects, register what came of it, and let the gate decide who serves.
+
+    ``budget``: seconds of search over parameters for each subject; None refits with the stored ones. A subject whose data
+    do not allow it is reported as failed. Raises UsageError for an unknown subject, or before the first build.
+    """
+    chosen = studio.chosen(only)
+    done: list[Training] = []
+    with studio.history() as history:
+        for name, subject in chosen.items():
+            tell("train", name, len(done), len(chosen))
+            started = time.monotonic()
+            try:
+                found = _train(studio, subject, history, budget, tell)
+            except ShopkeeperError as error:
+                found = Training(name, "failed", str(error))
+                studio.remember(name, _attempt(studio, history, found))
+            done.append(Training(**{**_shallow(found), "seconds": round(time.monotonic() - started, 2)}))
+    return done
+
+
+def _attempt(studio: Studio, history: ShopHistory, found: Training, recipe: Mapping[str, Any] | None = None) -> Attempt:
+    before = studio.attempts().get(found.subject)
+    parameters = recipe if recipe is not None else before.parameters if before else {}
+    return Attempt(_moment(history), str(studio.warehouse.state().build_id), found.status, found.version, parameters)
+
+
+def _shallow(training: Training) -> dict[str, Any]:
+    return {name: getattr(training, name) for name in training.__dataclass_fields__}
+
+
+def _moment(history: ShopHistory) -> str:
+    """Return the moment that knows all of a history, as text; empty if there is none."""
+    return (history.last_day + timedelta(1)).isoformat() if history.last_day else ""
+
+
+def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float | None, tell: Tell) -> Training:
+    name = subject.name
+    if history.last_day is None:
+        raise ModelError(f"{name} must have orders to learn from; there is none yet. Load order lines and build.")
+    served = studio.registry.serving(name)
+    has_champion = served is not None and not served.is_baseline
+    before = studio.attempts().get(name)
+    trained = subject.train(
+        history,
+        parameters=(before.parameters or None) if before and budget is None else None,
+        champion=_evaluated(subject, served) if served and has_champion else None,
+        seed=studio.seed,
+        budget=budget,
+        tell=tell,
+    )
+    decision = gate(trained.report, has_champion=has_champion)
+    tags = {
+        "decision": "promote" if decision.promote else "refuse",
+        "reason": decision.reason,
+        "as_of": _moment(history),
+        "lake_versions": json.dumps(studio.warehouse.state().lake_versions, sort_keys=True),
+        "build_id": str(studio.warehouse.state().build_id),
+        "code": f"{__version__}+{studio.warehouse.code()[:12]}",
+        "seed": str(studio.seed),
+    }
+    tell("train", f"{name}: registering", 0, None)
+    number = _register(studio, subject, history, trained, trained.model, {**tags, "is_baseline": "false"}, decision)
+    status, version = "challenger", number
+    if decision.promote:
+        studio.registry.promote(name, number)
+        status = "promoted"
+    elif not has_champion:
+        # Nothing beats the baseline: then the baseline serves, as a version of its own.
+        version = _register(
+            studio, subject, history, trained, trained.baseline, {**tags, "is_baseline": "true"}, decision
+        )
+        studio.registry.promote(name, version)
+        status = "baseline"
+    found = Training(name, status, decision.reason, f"{name}/{version}", 0.0, trained.report)
+    studio.remember(name, _attempt(studio, history, found, trained.parameters))
+    return found
+
+
+def _evaluated(subject: Subject, served: Served) -> Model | None:
+    """Return the champion as it was judged, or None where its files are of an older format: then it cannot be compared."""
+    try:
+        return subject.load(served.folder / EVALUATED)
+    except ModelError:
+        return None
+
+
+def _register(
+    studio: Studio,
+    subject: Subject,
+    history: ShopHistory,
+    trained: Trained,
+    model: Model,
+    tags: Mapping[str, str],
+    decision: Any,
+) -> int:
+    """Write a version's files and register them; return its number."""
+    from pyarrow import parquet
+
+    from shopkeeper import plots
+
+    folder = studio.warehouse.scratch / f"version-of-{subject.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    report = trained.report
+    model.save(folder / MODEL)
+    trained.evaluated.save(folder / EVALUATED)
+    (folder / DEFINITION).write_text(history.definition("customer_features"), "utf-8")
+    (folder / REPORT).write_text(to_json(report), "utf-8")
+    (folder / CARD).write_text(card(report, about=subject.about, decision=decision, tags=tags), "utf-8")
+    parquet.write_table(trained.reference, folder / REFERENCE)
+    figures = {
+        f"{candidate.name}.{metric}": (figure.value, figure.low, figure.high)
+        for candidate in report.candidates
+        for metric, figure in candidate.figures.items()
+    }
+    try:
+        return studio.registry.register(
+            subject.name,
+            folder=folder,
+            parameters=trained.parameters,
+            figures=figures,
+            tags={**tags, "candidate": model.name},
+            plots=plots.draw(report),
+            trials=trained.trials,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def due(studio: Studio) -> dict[str, str]:
+    """Return the subjects that a run should train, each with the reason.
+
+    Those that nothing serves, and those whose last training is older than the policy's days, counted in the shop's own data.
+    One that failed is tried again as soon as there is a new build.
+    """
+    found: dict[str, str] = {}
+    attempts = studio.attempts()
+    with studio.history() as history:
+        now = history.last_day + timedelta(1) if history.last_day else None
+    for name in studio.subjects:
+        last = attempts.get(name)
+        if now is None:
+            continue
+        if studio.registry.serving(name) is None:
+            if last is None or last.build_id != studio.warehouse.state().build_id or last.status != "failed":
+                found[name] = "no model serves yet"
+        elif last is None or not last.as_of:
+            continue
+        elif (age := (now - date.fromisoformat(last.as_of)).days) >= studio.retrain_days:
+            found[name] = f"the data are {age} days newer than the last training"
+    return found
+
+
+# ------------------------------------------------------------------------ score
+
+
+def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> list[Scored]:
+    """Score with what serves, as of the day after the last order, and replace the prediction tables.
+
+    What was scored already, by this version of the model on this build, is left as it is. A model that does not fit the
+    data's columns leaves its tables as they were, and says so. Raises UsageError for an unknown subject, or before the
+    first build.
+    """
+    chosen = studio.chosen(only)
+    state, standing = studio.warehouse.state(), studio.warehouse.predictions()
+    tables: dict[str, pa.Table] = {}
+    marks: dict[str, str] = {}
+    done: list[Scored] = []
+    with studio.history() as history:
+        for name, subject in chosen.items():
+            tell("score", name, len(done), len(chosen))
+            served = studio.registry.serving(name)
+            mark = _mark(studio, served)
+            ours = [table.name for table in subject.tables]
+            if state.scores.get(name) == mark and standing.issuperset(ours):
+                done.append(Scored(name, "unchanged" if served else "none", version=_version(name, served)))
+                continue
+            scored, rows = _score(subject, served, history)
+            done.append(scored)
+            # A table always stands, so that a query about it has an answer: empty where nothing was ever scored.
+            tables |= {
+                table.name: rows.get(table.name, table.empty())
+                for table in subject.tables
+                if table.name in rows or table.name not in standing
+            }
+            if scored.status != "failed":
+                marks[name] = mark
+    if tables or marks:
+        studio.warehouse.store(tables, marks)
+    return done
+
+
+def is_stale(studio: Studio, name: str) -> bool:
+    """Return whether a subject's predictions are of another build, or another model, than those of now."""
+    return studio.warehouse.state().scores.get(name) != _mark(studio, studio.registry.serving(name))
+
+
+def _mark(studio: Studio, served: Served | None) -> str:
+    return f"{served.number if served else 'none'}@{studio.warehouse.state().build_id}"
+
+
+def _version(name: str, served: Served | None) -> str:
+    return f"{name}/{served.number}" if served else ""
+
+
+def _score(subject: Subject, served: Served | None, history: ShopHistory) -> tuple[Scored, dict[str, "pa.Table"]]:
+    name = subject.name
+    if served is None or history.last_day is None:
+        return Scored(name, "none", "no model serves: see `shopkeeper train`"), {}
+    version = _version(name, served)
+    try:
+        model = subject.load(served.folder / MODEL)
+        rows = subject.predict(model, history, history.last_day + timedelta(1), version=version)
+    except ModelError as error:
+        return Scored(name, "failed", str(error), version), {}
+    return Scored(name, "scored", "", version, {table: each.num_rows for table, each in rows.items()}), rows
+
+
+def serving(studio: Studio) -> dict[str, tuple[str, Path]]:
+    """Return what serves: subject → model version and the folder of its files. Imports no registry library."""
+    found = {name: studio.registry.serving(name) for name in studio.subjects}
+    return {name: (_version(name, served), served.folder) for name, served in found.items() if served}
+
+
+# -------------------------------------------------------------- versions by hand
+
+
+def versions(studio: Studio) -> list[ModelVersion]:
+    """Return every version of every configured subject, newest first. Raises StorageError if the registry is gone."""
+    return [version for name in studio.subjects for version in studio.registry.versions(name)]
+
+
+def find(studio: Studio, name: str) -> ModelVersion:
+    """Return a version by its name, such as ``churn/3``; ``churn`` alone is the champion, else the newest.
+
+    Raises UsageError if there is none.
+    """
+    subject, _, number = name.partition("/")
+    studio.chosen([subject])
+    found = studio.registry.versions(subject)
+    if number:
+        chosen = [version for version in found if str(version.number) == number]
+    else:
+        chosen = [version for version in found if version.state == "champion"] or found[:1]
+    if not chosen:
+        known = ", ".join(version.name for version in found) or "none; see `shopkeeper train`"
+        raise UsageError(f"a model version must be one that is registered ({known}); got {name!r}. Correct it.")
+    return chosen[0]
+
+
+def card_of(studio: Studio, version: ModelVersion) -> str:
+    """Return a version's model card, in Markdown."""
+    return (studio.registry.fetch(version.subject, version.number) / CARD).read_text("utf-8")
+
+
+def copy_files(studio: Studio, version: ModelVersion, out: Path) -> None:
+    """Copy a version's files into a new folder: models, report, card, plots. Raises UsageError if it is not empty."""
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"the folder to copy into must be empty; {out} is not. Name another with --out.")
+    try:
+        shutil.copytree(studio.registry.fetch(version.subject, version.number), out, dirs_exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the folder to copy into must be writable; got: {error}. Name another with --out.") from error
+
+
+def compare(studio: Studio, one: str, other: str) -> list[tuple[str, str, Any, Any]]:
+    """Return two versions side by side: kind (figure, parameter, data), name, and the value of each (None: not there)."""
+    left, right = find(studio, one), find(studio, other)
+    if left.subject != right.subject:
+        raise UsageError(f"versions must be of one model to be compared; got {one} and {other}. Choose two of one.")
+    rows: list[tuple[str, str, Any, Any]] = []
+    for kind, mine, theirs in (
+        ("figure", left.figures, right.figures),
+        ("parameter", left.parameters, right.parameters),
+        ("data", left.tags, right.tags),
+    ):
+        rows += [(kind, name, mine.get(name), theirs.get(name)) for name in sorted({*mine, *theirs})]
+    return rows
+
+
+def promote(studio: Studio, name: str, *, force: bool = False) -> ModelVersion:
+    """Make a version the champion. Raises ModelError if the gate refused it, unless ``force``. May be repeated."""
+    found = find(studio, name)
+    refused = found.tags.get("decision") == "refuse" and not found.is_baseline
+    if refused and not force:
+        raise ModelError(
+            f"a champion must beat its baseline and the present champion; {found.name} did not: "
+            f"{found.tags.get('reason', '')} Train it on more data, or insist with --force."
+        )
+    studio.registry.promote(found.subject, found.number)
+    return find(studio, found.name)
+
+
+def rollback(studio: Studio, name: str) -> ModelVersion:
+    """Make the champion before the present one the champion again. Raises UsageError if there is none."""
+    (subject,) = studio.chosen([name])
+    return studio.registry.rollback(subject)
+
+
+def write_features(studio: Studio, moments: Sequence[str], out: Path, *, tell: Tell = silent) -> int:
+    """Write the features as of some moments (the latest if none) as Parquet or CSV; return how many rows.
+
+    Raises UsageError for a moment that is no day, or a file of another kind.
+    """
+    if out.suffix not in {".parquet", ".csv"}:
+        raise UsageError(f"the file must end in .parquet or .csv; got {out.name!r}. Name it so.")
+    try:
+        days = [date.fromisoformat(text) for text in moments]
+    except ValueError as error:
+        raise UsageError(f"a moment must be a day such as 2011-09-01; got: {error}. Write it like that.") from error
+    tell("features", "computing", 0, None)
+    with studio.history() as history:
+        if not days and history.last_day is None:
+            raise ModelError("features must have orders to tell of; there is none yet. Load order lines and build.")
+        rows = history.features(days or [history.last_day + timedelta(1)])  # type: ignore[operator] # checked above
+    try:
+        if out.suffix == ".csv":
+            from pyarrow import csv
+
+            csv.write_csv(rows, out)
+        else:
+            from pyarrow import parquet
+
+            parquet.write_table(rows, out)
+    except OSError as error:
+        raise UsageError(f"the file must be writable; got: {error}. Name another with --out.") from error
+    return int(rows.num_rows)
+
+
+# ------------------------------------------------------------------------ drift
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the look at one subject found; ``report`` is None where there is nothing to compare, and ``message`` says why."""
+
+    subject: str
+    version: str
+    action: str
+    message: str
+    report: "DriftReport | None" = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold."""
+        from shopkeeper import drift as rules
+
+        told = {name: getattr(self, name) for name in ("subject", "version", "action", "message")}
+        return {**told, "report": json.loads(rules.to_json(self.report)) if self.report else None}
+
+
+def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tell: Tell = silent) -> list[Watched]:
+    """Compare the data and scores of now with those of each champion's training, and its performance where truth arrived.
+
+    ``policy``: warn, retrain or stop, as the settings say. Changes nothing. Raises UsageError as ``score``.
+    """
+    from pyarrow import parquet
+
+    from shopkeeper import drift as rules
+
+    chosen = studio.chosen(only)
+    done: list[Watched] = []
+    with studio.history() as history:
+        for name, subject in chosen.items():
+            tell("drift", name, len(done), len(chosen))
+            served = studio.registry.serving(name)
+            if served is None or history.last_day is None:
+                done.append(Watched(name, "", "none", "no model serves yet"))
+                continue
+            version = _version(name, served)
+            try:
+                model = subject.load(served.folder / MODEL)
+                current = subject.watched(model, history, history.last_day + timedelta(1))
+                reference = parquet.read_table(served.folder / REFERENCE)
+                since = date.fromisoformat(served.tags["as_of"])
+                hindsight = subject.hindsight(model, history, since)
+            except (ModelError, OSError) as error:
+                done.append(Watched(name, version, "warn", str(error)))
+                continue
+            report = rules.examine(reference, current, subject=name, version=version, seed=studio.seed)
+            if hindsight is not None:
+                report = rules.with_decay(report, hindsight, seed=studio.seed)
+            action = rules.decide(report, policy)
+            done.append(Watched(name, version, action.kind, action.sentence, report))
+    return done
