@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from shopkeeper import __version__
 from shopkeeper.errors import ModelError, ShopkeeperError, UsageError
-from shopkeeper.evaluation import Report, card, gate, to_json
+from shopkeeper.evaluation import Decision, Report, card, gate, to_json
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
 from shopkeeper.progress import Tell, silent
-from shopkeeper.registry import ModelVersion, Registry, Served
+from shopkeeper.registry import Difference, ModelVersion, Registry, Served
 from shopkeeper.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shopkeeper.drift import DriftReport
 
 MODEL, EVALUATED = "model", "evaluated"
-REFERENCE, REPORT, CARD, DEFINITION = "reference.parquet", "report.json", "card.md", "features.sql"
+REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card.md", "definitions.json"
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,10 @@ def _moment(history: ShopHistory) -> str:
 
 def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float | None, tell: Tell) -> Training:
     name = subject.name
-    if history.last_day is None:
+    if history.first_day is None or history.last_day is None:
         raise ModelError(f"{name} must have orders to learn from; there is none yet. Load order lines and build.")
-    served = studio.registry.serving(name)
-    has_champion = served is not None and not served.is_baseline
+    served = studio.registry.settle(name)
+    has_champion = served is not None and not served.version.is_baseline
     before = studio.attempts().get(name)
     trained = subject.train(
         history,
@@ -176,29 +176,18 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
         tell=tell,
     )
     decision = gate(trained.report, has_champion=has_champion)
-    tags = {
-        "decision": "promote" if decision.promote else "refuse",
-        "reason": decision.reason,
-        "as_of": _moment(history),
-        "lake_versions": json.dumps(studio.warehouse.state().lake_versions, sort_keys=True),
-        "build_id": str(studio.warehouse.state().build_id),
-        "code": f"{__version__}+{studio.warehouse.code()[:12]}",
-        "seed": str(studio.seed),
-    }
     tell("train", f"{name}: registering", 0, None)
-    number = _register(studio, subject, history, trained, trained.model, {**tags, "is_baseline": "false"}, decision)
-    status, version = "challenger", number
+    challenger = version = _register(studio, subject, history, trained, trained.model, decision)
+    status = "challenger"
     if decision.promote:
-        studio.registry.promote(name, number)
+        studio.registry.promote(name, challenger.number)
         status = "promoted"
     elif not has_champion:
         # Nothing beats the baseline: then the baseline serves, as a version of its own.
-        version = _register(
-            studio, subject, history, trained, trained.baseline, {**tags, "is_baseline": "true"}, decision
-        )
-        studio.registry.promote(name, version)
+        version = _register(studio, subject, history, trained, trained.baseline, decision)
+        studio.registry.promote(name, version.number)
         status = "baseline"
-    found = Training(name, status, decision.reason, f"{name}/{version}", 0.0, trained.report)
+    found = Training(name, status, decision.reason, version.name, 0.0, trained.report)
     studio.remember(name, _attempt(studio, history, found, trained.parameters))
     return found
 
@@ -217,37 +206,48 @@ def _register(
     history: ShopHistory,
     trained: Trained,
     model: Model,
-    tags: Mapping[str, str],
-    decision: Any,
-) -> int:
-    """Write a version's files and register them; return its number."""
+    decision: Decision,
+) -> ModelVersion:
+    """Write a version's files and register them."""
     from pyarrow import parquet
 
     from shopkeeper import plots
 
+    report = trained.report
+    state = studio.warehouse.state()
     folder = studio.warehouse.scratch / f"version-of-{subject.name}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    report = trained.report
-    model.save(folder / MODEL)
-    trained.evaluated.save(folder / EVALUATED)
-    (folder / DEFINITION).write_text(history.definition("customer_features"), "utf-8")
-    (folder / REPORT).write_text(to_json(report), "utf-8")
-    (folder / CARD).write_text(card(report, about=subject.about, decision=decision, tags=tags), "utf-8")
-    parquet.write_table(trained.reference, folder / REFERENCE)
-    figures = {
-        f"{candidate.name}.{metric}": (figure.value, figure.low, figure.high)
-        for candidate in report.candidates
-        for metric, figure in candidate.figures.items()
-    }
     try:
+        model.save(folder / MODEL)
+        trained.evaluated.save(folder / EVALUATED)
+        (folder / DEFINITIONS).write_text(json.dumps(dict(history.definitions), indent=1, sort_keys=True), "utf-8")
+        (folder / REPORT).write_text(to_json(report), "utf-8")
+        (folder / CARD).write_text(
+            card(report, about=subject.about, span=(history.first_day, history.last_day), decision=decision), "utf-8"
+        )
+        parquet.write_table(trained.reference, folder / REFERENCE)
         return studio.registry.register(
             subject.name,
             folder=folder,
+            figures={
+                f"{candidate.name}.{metric}": figure
+                for candidate in report.candidates
+                for metric, figure in candidate.figures.items()
+            },
             parameters=trained.parameters,
-            figures=figures,
-            tags={**tags, "candidate": model.name},
-            plots=plots.draw(report),
+            tags={
+                "candidate": model.name,
+                "decision": "promote" if decision.promote else "refuse",
+                "reason": decision.reason,
+                "as_of": _moment(history),
+                "build_id": str(state.build_id),
+                "lake_versions": json.dumps(state.lake_versions, sort_keys=True),
+                "code": f"{__version__}+{studio.warehouse.code()[:12]}",
+                "seed": str(studio.seed),
+            },
+            is_baseline=model is trained.baseline,
+            plots={f"{name}.png": picture for name, picture in plots.draw(report).items()},
             trials=trained.trials,
         )
     finally:
@@ -300,7 +300,7 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
             mark = _mark(studio, served)
             ours = [table.name for table in subject.tables]
             if state.scores.get(name) == mark and standing.issuperset(ours):
-                done.append(Scored(name, "unchanged" if served else "none", version=_version(name, served)))
+                done.append(Scored(name, "unchanged" if served else "none", version=_version(served)))
                 continue
             scored, rows = _score(subject, served, history)
             done.append(scored)
@@ -326,15 +326,15 @@ def _mark(studio: Studio, served: Served | None) -> str:
     return f"{served.number if served else 'none'}@{studio.warehouse.state().build_id}"
 
 
-def _version(name: str, served: Served | None) -> str:
-    return f"{name}/{served.number}" if served else ""
+def _version(served: Served | None) -> str:
+    return served.version.name if served else ""
 
 
 def _score(subject: Subject, served: Served | None, history: ShopHistory) -> tuple[Scored, dict[str, "pa.Table"]]:
     name = subject.name
     if served is None or history.last_day is None:
         return Scored(name, "none", "no model serves: see `shopkeeper train`"), {}
-    version = _version(name, served)
+    version = _version(served)
     try:
         model = subject.load(served.folder / MODEL)
         rows = subject.predict(model, history, history.last_day + timedelta(1), version=version)
@@ -346,7 +346,7 @@ def _score(subject: Subject, served: Served | None, history: ShopHistory) -> tup
 def serving(studio: Studio) -> dict[str, tuple[str, Path]]:
     """Return what serves: subject → model version and the folder of its files. Imports no registry library."""
     found = {name: studio.registry.serving(name) for name in studio.subjects}
-    return {name: (_version(name, served), served.folder) for name, served in found.items() if served}
+    return {name: (_version(served), served.folder) for name, served in found.items() if served}
 
 
 # -------------------------------------------------------------- versions by hand
@@ -390,19 +390,12 @@ def copy_files(studio: Studio, version: ModelVersion, out: Path) -> None:
         raise UsageError(f"the folder to copy into must be writable; got: {error}. Name another with --out.") from error
 
 
-def compare(studio: Studio, one: str, other: str) -> list[tuple[str, str, Any, Any]]:
-    """Return two versions side by side: kind (figure, parameter, data), name, and the value of each (None: not there)."""
+def compare(studio: Studio, one: str, other: str) -> Difference:
+    """Return two versions side by side. Raises UsageError if they are not of one model."""
     left, right = find(studio, one), find(studio, other)
     if left.subject != right.subject:
         raise UsageError(f"versions must be of one model to be compared; got {one} and {other}. Choose two of one.")
-    rows: list[tuple[str, str, Any, Any]] = []
-    for kind, mine, theirs in (
-        ("figure", left.figures, right.figures),
-        ("parameter", left.parameters, right.parameters),
-        ("data", left.tags, right.tags),
-    ):
-        rows += [(kind, name, mine.get(name), theirs.get(name)) for name in sorted({*mine, *theirs})]
-    return rows
+    return studio.registry.compare(left.subject, left.number, right.number)
 
 
 def promote(studio: Studio, name: str, *, force: bool = False) -> ModelVersion:
@@ -421,7 +414,7 @@ def promote(studio: Studio, name: str, *, force: bool = False) -> ModelVersion:
 def rollback(studio: Studio, name: str) -> ModelVersion:
     """Make the champion before the present one the champion again. Raises UsageError if there is none."""
     (subject,) = studio.chosen([name])
-    return studio.registry.rollback(subject)
+    return studio.registry.rollback(subject).version
 
 
 def write_features(studio: Studio, moments: Sequence[str], out: Path, *, tell: Tell = silent) -> int:
@@ -493,12 +486,12 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
             if served is None or history.last_day is None:
                 done.append(Watched(name, "", "none", "no model serves yet"))
                 continue
-            version = _version(name, served)
+            version = _version(served)
             try:
                 model = subject.load(served.folder / MODEL)
                 current = subject.watched(model, history, history.last_day + timedelta(1))
                 reference = parquet.read_table(served.folder / REFERENCE)
-                since = date.fromisoformat(served.tags["as_of"])
+                since = date.fromisoformat(served.version.tags["as_of"])
                 hindsight = subject.hindsight(model, history, since)
             except (ModelError, OSError) as error:
                 done.append(Watched(name, version, "warn", str(error)))

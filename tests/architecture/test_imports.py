@@ -31,7 +31,6 @@ LEVELS = {
     "evaluation": 2,
     "features": 2,
     "models": 2,
-    "features": 2,
     "plots": 2,
     "registry": 2,
     "drift": 2,
@@ -44,7 +43,14 @@ LEVELS = {
     "apps": 5,
 }
 # Rooms of one level that may know each other, in this direction.
-BESIDE = {("checkup", "assembly"), ("models", "evaluation"), ("workflow", "training")}
+BESIDE = {
+    ("checkup", "assembly"),
+    ("models", "evaluation"),
+    ("registry", "evaluation"),
+    ("drift", "evaluation"),
+    ("plots", "evaluation"),
+    ("workflow", "training"),
+}
 FOUNDATION = 1
 EDGE = 2
 FOR_APPS = {
@@ -68,6 +74,9 @@ DOORS = {
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
     "requests": {"sources.transfer": "the door to the network"},
+    "mlflow": {"registry": "the door to MLflow"},
+    "sqlalchemy": {"registry": "turns the errors of MLflow's database into ours"},
+    "alembic": {"registry": "turns the errors of MLflow's migrations into ours"},
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
 }
@@ -253,10 +262,10 @@ def test_every_module_has_a_subject():
     assert nameless(SOURCE) == []
 
 
-def test_only_settings_and_dbt_know_the_environment():
-    """The environment is read in one place; dbt's profile can be told things in no other way."""
+def test_only_settings_dbt_and_mlflow_know_the_environment():
+    """The environment is read in one place; dbt's profile and MLflow can be told things in no other way."""
     readers = {name for name, path in modules_of(SOURCE).items() if "os.environ" in _code(path)}
-    assert readers == {"settings", "warehouse"}
+    assert readers == {"settings", "warehouse", "registry"}
 
 
 def _code(path: Path) -> str:

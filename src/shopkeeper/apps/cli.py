@@ -486,11 +486,11 @@ def compare(
     from shopkeeper import training
     from shopkeeper.apps.screen import print_comparison, print_json
 
-    rows = training.compare(_open(project, profile).studio, version, other)
+    found = training.compare(_open(project, profile).studio, version, other)
     if as_json:
-        print_json(rows)
+        print_json(asdict(found))
     else:
-        print_comparison(version, other, rows)
+        print_comparison(found)
 
 
 @models.command("promote")

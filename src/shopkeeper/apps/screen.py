@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from shopkeeper.evaluation import Figure, Report
     from shopkeeper.progress import Tell
-    from shopkeeper.registry import ModelVersion
+    from shopkeeper.registry import Difference, ModelVersion
     from shopkeeper.serving import Answer
     from shopkeeper.training import Scored, Training, Watched
     from shopkeeper.workflow import Ingest, Run
@@ -311,19 +311,15 @@ def print_models(found: Sequence["ModelVersion"]) -> None:
     print_table(("", "version", "model", "state", "trained_at", "data before", "the gate said"), rows)
 
 
-def print_comparison(one: str, other: str, rows: Sequence[tuple[str, str, Any, Any]]) -> None:
-    """Print two versions side by side, and mark what differs."""
-
-    def plain(value: object) -> object:
-        return _triple(value) if isinstance(value, tuple | list) else value
-
-    shown = [("≠" if mine != theirs else "", kind, name, plain(mine), plain(theirs)) for kind, name, mine, theirs in rows]
-    print_table(("", "", "name", one, other), shown)
-
-
-def _triple(values: Sequence[float]) -> str:
-    value, low, high = values
-    return f"{value:.4g} ({low:.4g} to {high:.4g})"
+def print_comparison(found: "Difference") -> None:
+    """Print two versions side by side: all figures, and the parameters and data that differ."""
+    heads = ("", "name", found.first.name, found.second.name)
+    rows: list[tuple[Any, ...]] = [
+        ("figure", name, _figure(one), _figure(other)) for name, (one, other) in found.figures.items()
+    ]
+    rows += [("parameter", name, *pair) for name, pair in found.parameters.items()]
+    rows += [("data", name, *pair) for name, pair in found.tags.items()]
+    print_table(heads, rows)
 
 
 def print_markdown(text: str) -> None:
