@@ -1,17 +1,20 @@
-"""Writes docs/tables.md from the YAML beside the warehouse's models: `make docs`."""
+"""Writes docs/tables.md from the YAML beside the warehouse's models, and from what the subjects declare: `make docs`."""
 
 from pathlib import Path
 
 import yaml
 
-from shopkeeper.vocabulary import PUBLISHED_SCHEMAS
+from shopkeeper.assembly import SUBJECT_CLASSES
+from shopkeeper.models.model import PredictionTable
+from shopkeeper.vocabulary import PREDICTIONS, PUBLISHED_SCHEMAS, SUBJECTS
 from shopkeeper.warehouse import PROJECT
 
 PAGE = Path(__file__).parent / "tables.md"
 HEAD = """\
 # Tables
 
-Every table of a published version. Written by `make docs` from the YAML beside the models; do not edit it here.
+Every table of a published version. Written by `make docs` from the YAML beside the SQL, and for predictions from what the
+models declare; do not edit it here.
 Types follow from names ([naming.md](naming.md)); definitions of figures are in [metrics.md](metrics.md).
 """
 ABOUT = {
@@ -28,7 +31,15 @@ def render() -> str:
     for schema in PUBLISHED_SCHEMAS:
         parts.append(f"\n## {schema}\n\n{ABOUT[schema]}\n")
         parts += [_table(path) for path in sorted((PROJECT / "models" / schema).glob("*.yml"))]
+    parts += [_prediction(table) for name in SUBJECTS for table in SUBJECT_CLASSES[name].tables]
     return "".join(parts)
+
+
+def _prediction(table: PredictionTable) -> str:
+    lines = [f"\n### {PREDICTIONS}.{table.name}\n", f"Grain: {table.grain} Key: {', '.join(table.key)}.", ""]
+    lines += ["| column | meaning |", "|---|---|"]
+    lines += [f"| `{column.name}` | {_cell(column.meaning)} |" for column in table.columns]
+    return "\n".join(lines) + "\n"
 
 
 def _table(path: Path) -> str:

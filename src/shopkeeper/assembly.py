@@ -1,6 +1,5 @@
 """Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +7,11 @@ from typing import Any
 
 from shopkeeper import vocabulary as v
 from shopkeeper.lake import Lake
+from shopkeeper.models.churn import Churn
+from shopkeeper.models.labels import Labels
+from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
+from shopkeeper.models.segments import Segments
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
@@ -17,6 +20,13 @@ from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
 from shopkeeper.training import Studio
 from shopkeeper.warehouse import Warehouse
+
+SUBJECT_CLASSES: dict[str, type[Subject]] = {
+    v.SEGMENTS: Segments,
+    v.CHURN: Churn,
+    v.LIFETIME: Lifetime,
+    v.LABEL_MODEL: Labels,
+}
 
 
 @dataclass(frozen=True)
@@ -100,18 +110,14 @@ class Shopkeeper:
 
 def subjects(settings: Settings) -> dict[str, Subject]:
     """Return the questions that the settings name, in the order in which they are trained."""
-    from shopkeeper.models.churn import Churn
-    from shopkeeper.models.labels import Labels
-    from shopkeeper.models.lifetime import Lifetime
-    from shopkeeper.models.segments import Segments
-
-    known: dict[str, Callable[[], Subject]] = {
-        v.SEGMENTS: lambda: Segments(least=settings.segments.least, most=settings.segments.most),
-        v.CHURN: lambda: Churn(horizon_days=settings.churn.horizon_days),
-        v.LIFETIME: lambda: Lifetime(horizon_days=settings.lifetime.horizon_days, margin=settings.lifetime.margin),
-        v.LABEL_MODEL: Labels,
+    given: dict[str, dict[str, Any]] = {
+        v.SEGMENTS: {"least": settings.segments.least, "most": settings.segments.most},
+        v.CHURN: {"horizon_days": settings.churn.horizon_days},
+        v.LIFETIME: {"horizon_days": settings.lifetime.horizon_days, "margin": settings.lifetime.margin},
+        v.LABEL_MODEL: {},
     }
-    return {name: make() for name, make in known.items() if name in settings.models.subjects.split()}
+    chosen = settings.models.subjects.split()
+    return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}
 
 
 def variables(settings: Settings) -> dict[str, Any]:

@@ -162,8 +162,7 @@ def _moment(history: ShopHistory) -> str:
 
 def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float | None, tell: Tell) -> Training:
     name = subject.name
-    if history.first_day is None or history.last_day is None:
-        raise ModelError(f"{name} must have orders to learn from; there is none yet. Load order lines and build.")
+    _span(history)
     served = studio.registry.settle(name)
     has_champion = served is not None and not served.version.is_baseline
     before = studio.attempts().get(name)
@@ -224,7 +223,7 @@ def _register(
         (folder / DEFINITIONS).write_text(json.dumps(dict(history.definitions), indent=1, sort_keys=True), "utf-8")
         (folder / REPORT).write_text(to_json(report), "utf-8")
         (folder / CARD).write_text(
-            card(report, about=subject.about, span=(history.first_day, history.last_day), decision=decision), "utf-8"
+            card(report, about=subject.about, span=_span(history), decision=decision), "utf-8"
         )
         parquet.write_table(trained.reference, folder / REFERENCE)
         return studio.registry.register(
@@ -252,6 +251,13 @@ def _register(
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _span(history: ShopHistory) -> tuple[date, date]:
+    """Return the first and the last day. Raises ModelError before the first order."""
+    if history.first_day is None or history.last_day is None:
+        raise ModelError("a model must have orders to learn from; there is none yet. Load order lines and build.")
+    return history.first_day, history.last_day
 
 
 def due(studio: Studio) -> dict[str, str]:
@@ -430,9 +436,7 @@ def write_features(studio: Studio, moments: Sequence[str], out: Path, *, tell: T
         raise UsageError(f"a moment must be a day such as 2011-09-01; got: {error}. Write it like that.") from error
     tell("features", "computing", 0, None)
     with studio.history() as history:
-        if not days and history.last_day is None:
-            raise ModelError("features must have orders to tell of; there is none yet. Load order lines and build.")
-        rows = history.features(days or [history.last_day + timedelta(1)])  # type: ignore[operator] # checked above
+        rows = history.features(days or [_span(history)[1] + timedelta(1)])
     try:
         if out.suffix == ".csv":
             from pyarrow import csv
@@ -502,3 +506,13 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
             action = rules.decide(report, policy)
             done.append(Watched(name, version, action.kind, action.sentence, report))
     return done
+
+
+def write_drift(done: Sequence[Watched], out: Path) -> None:
+    """Write what was found as one HTML page. Raises UsageError if the file cannot be written."""
+    from shopkeeper import drift as rules
+
+    try:
+        out.write_text(rules.html([each.report for each in done if each.report]), "utf-8")
+    except OSError as error:
+        raise UsageError(f"the file must be writable; got: {error}. Name another with --out.") from error
