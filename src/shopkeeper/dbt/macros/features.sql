@@ -9,31 +9,27 @@
 {#- The lines that count and have a customer; the purchases among events where a shop has no order lines. -#}
 {% macro counted_lines(order_lines, events) %}
 {%- if var('orders_from') == 'events' -%}
-(
-    select
-        customer_id,
-        coalesce(session_id, event_id) as order_id,
-        product_id,
-        category_code as category,
-        cast(null as {{ dbt.type_string() }}) as country,
-        occurred_on as ordered_on,
-        {{ shop_time('occurred_at') }} as ordered_at_local,
-        'sale' as line_kind,
-        coalesce(quantity, 1) as quantity,
-        revenue as gross_amount,
-        cast(0 as decimal(18, 4)) as discount_amount,
-        revenue as net_amount
-    from {{ events }}
-    where event_type = 'purchase' and not is_duplicate and customer_id is not null
-)
+select
+    customer_id,
+    coalesce(session_id, event_id) as order_id,
+    product_id,
+    category_code as category,
+    cast(null as {{ dbt.type_string() }}) as country,
+    occurred_on as ordered_on,
+    {{ shop_time('occurred_at') }} as ordered_at_local,
+    'sale' as line_kind,
+    coalesce(quantity, 1) as quantity,
+    revenue as gross_amount,
+    cast(0 as decimal(18, 4)) as discount_amount,
+    revenue as net_amount
+from {{ events }}
+where event_type = 'purchase' and not is_duplicate and customer_id is not null
 {%- else -%}
-(
-    select
-        customer_id, order_id, product_id, category, country, ordered_on, ordered_at_local, line_kind, quantity,
-        gross_amount, discount_amount, net_amount
-    from {{ order_lines }}
-    where customer_id is not null and {{ counts() }}
-)
+select
+    customer_id, order_id, product_id, category, country, ordered_on, ordered_at_local, line_kind, quantity,
+    gross_amount, discount_amount, net_amount
+from {{ order_lines }}
+where customer_id is not null and {{ counts() }}
 {%- endif -%}
 {% endmacro %}
 
@@ -51,7 +47,7 @@ order_days as (
         count(case when line_kind in ('cancellation', 'return') then 1 end) as n_return_lines,
         cast(coalesce(sum(case when line_kind = 'sale' then quantity end), 0) as decimal(38, 3)) as n_units,
         {{ money_columns() }}
-    from {{ counted_lines(order_lines, events) }} as lines
+    from ({{ counted_lines(order_lines, events) }}) as lines
     group by customer_id, order_id, ordered_on
 ),
 
@@ -178,7 +174,7 @@ with {{ order_tables(order_lines, events) }},
 
 category_days as (
     select customer_id, category as thing, ordered_on as day, count(*) as n
-    from {{ counted_lines(order_lines, events) }} as lines
+    from ({{ counted_lines(order_lines, events) }}) as lines
     where line_kind = 'sale' and category is not null
     group by customer_id, category, ordered_on
 ),
@@ -232,7 +228,7 @@ product_firsts as (
     select customer_id, day, count(*) as n_products
     from (
         select customer_id, product_id, min(ordered_on) as day
-        from {{ counted_lines(order_lines, events) }} as lines
+        from ({{ counted_lines(order_lines, events) }}) as lines
         where line_kind = 'sale' and product_id is not null
         group by customer_id, product_id
     ) as firsts
