@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -45,8 +45,11 @@ _NONE = {
             **dict.fromkeys(
                 ("event_id", "event_type", "customer_id", "session_id", "product_id", "category_code"), _TEXT
             ),
-            **{"occurred_at": _AT, "occurred_on": _DAY, "is_duplicate": _FLAG},
-            **{"quantity": pa.decimal128(18, 3), "revenue": pa.decimal128(38, 4)},
+            "occurred_at": _AT,
+            "occurred_on": _DAY,
+            "is_duplicate": _FLAG,
+            "quantity": pa.decimal128(18, 3),
+            "revenue": pa.decimal128(38, 4),
         }
     ),
     SESSIONS: pa.schema(
@@ -62,7 +65,7 @@ _NONE = {
     CATALOGUE: pa.schema({"product_id": _TEXT, "category": _TEXT}),
 }
 
-Relation = pa.Table | str
+Relation: TypeAlias = pa.Table | str
 """Rows in memory, or the name of a table or view of the connection, such as ``core.order_lines``."""
 
 
