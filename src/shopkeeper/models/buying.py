@@ -56,7 +56,13 @@ class Triples:
         of = np.empty(len(x), np.int64)
         of[order] = np.cumsum(starts) - 1
         first = np.flatnonzero(starts)
-        return cls(x[order][first], t_x[order][first], age[order][first], np.diff(np.append(first, len(x))).astype(np.float64), of)
+        return cls(
+            x[order][first],
+            t_x[order][first],
+            age[order][first],
+            np.diff(np.append(first, len(x))).astype(np.float64),
+            of,
+        )
 
 
 @dataclass(frozen=True)
@@ -196,12 +202,14 @@ def bgnbd_log_likelihood(logs: Vector, triples: Triples) -> tuple[float, Vector]
     return value, slopes * np.exp(logs)
 
 
-def future_counts(buying: BgNbd, history: tuple[Vector, Vector, Vector], time: float, late: Vector) -> Vector:
-    """Return for each customer how many purchases each point means: the number of k with P(n ≥ k) above the point."""
+def future_counts(
+    buying: BgNbd, history: tuple[Vector, Vector, Vector], time: float, late: Vector
+) -> NDArray[np.float32]:
+    """Return for each customer how many purchases each point means: the number of k with P(n ≥ k) above it; points ascend."""
     from scipy.special import betainc
 
     x, t_x, age = history
-    counts = np.zeros((len(x), len(late)))
+    counts = np.zeros((len(x), len(late)), np.float32)
     shape = buying.r + x
     log_wait = np.log(buying.alpha + age) - np.log(buying.alpha + age + time)
     chance = -np.expm1(log_wait)

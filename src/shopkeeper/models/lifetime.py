@@ -34,7 +34,7 @@ from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, LIFETIME
 
 PRIMARY = "mean_tweedie_deviance"
 METRICS = (PRIMARY, "rmse", "mae")
-LEVELS = tuple(round(0.8 + 0.01 * i, 2) for i in range(20))
+LEVELS = tuple(round(COVERAGE + 0.01 * i, 2) for i in range(10))
 LEAST_CUSTOMERS = 30
 LEAST_DAYS = 14
 LEAST_SHARE = 0.01
@@ -184,7 +184,7 @@ class Lifetime(Subject):
         return _HeldOut(moment, days, rows, value, aligned(rows, outcomes, "n_order_days_ahead"))
 
     def _level(self, rows: pa.Table, outcomes: pa.Table, days: int, seed: int) -> tuple[float | None, list[Trial]]:
-        """Return the least level whose range holds 90 % of customers in a period before the held-out one.
+        """Return the least level, 90 % or more, whose range holds 90 % of customers in a period before the held-out one.
 
         None if too few customers came back by then for a fit.
         """

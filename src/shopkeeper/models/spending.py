@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shopkeeper.errors import ModelError
 from shopkeeper.models.buying import BgNbd, Vector, future_counts, maximise
 
 LEAST_CUSTOMERS = 10
 """Order values of fewer customers than this say nothing about how customers differ."""
-DRAWS = 256
+DRAWS = 512
+BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def future_range(
     ``history``: x, t_x, age of customers; their number of observed values is x + 1. Future spending is a sum of n order
     values: n is drawn from its exact law, min(a negative binomial, a beta-geometric) for those alive; the sum given n is
     gamma over gamma, drawn by Wilson and Hilferty's cube (1931). Because a customer's own mean only scales the sum, the
-    range for equal histories is computed once. The same 256 even points (Roberts' sequence, 2018) serve all customers, so
+    range for equal histories is computed once. The same 512 even points (Roberts' sequence, 2018) serve all customers, so
     a customer's range never depends on who else is scored. Where spending nothing has a chance of (1 - coverage) / 2 or
     more, the low end is 0 and the high end has all of ``coverage`` below it; else both tails are equal.
     """
@@ -92,30 +94,37 @@ def future_range(
 
     x, t_x, age = history
     points = _even_points(DRAWS, 3, seed)
-    late = np.sort(points[:, 0])
-    z = ndtri(points[np.argsort(points[:, 0], kind="stable"), 1:])
+    points = points[np.argsort(points[:, 0], kind="stable")]
+    z = ndtri(points[:, 1:]).astype(np.float32)
     low, high = np.zeros(len(x)), np.zeros(len(x))
     tail = (1.0 - coverage) / 2.0
-    for start in range(0, len(x), 8192):
-        part = slice(start, start + 8192)
-        n = future_counts(buying, (x[part], t_x[part], age[part]), time, late)
-        value = _cube(spending.p * n, z[:, 0])
-        value /= np.maximum(_cube((spending.p * (x[part] + 1.0) + spending.q)[:, None], z[:, 1]), 1e-9)
-        value[n == 0] = 0.0
-        value.sort(axis=1)
+    at_low = int(tail * DRAWS)
+    at_high, at_idle = (min(int(np.ceil(share * DRAWS)), DRAWS) - 1 for share in (1.0 - tail, coverage))
+    # Who buys nothing with chance ``coverage`` has a range from 0 to 0.
+    buys = np.flatnonzero(buying.none_within(x, t_x, age, time) < coverage)
+    for start in range(0, len(buys), BLOCK):
+        part = buys[start : start + BLOCK]
+        n = future_counts(buying, (x[part], t_x[part], age[part]), time, points[:, 0])
         is_idle = (n == 0).mean(axis=1) >= tail
-        low[part] = np.where(is_idle, 0.0, value[:, int(tail * DRAWS)])
-        top = np.where(is_idle, coverage, 1.0 - tail)
-        at = np.minimum(np.ceil(top * DRAWS).astype(np.int64), DRAWS) - 1
-        high[part] = value[np.arange(len(value)), at]
+        value = _cube(np.float32(spending.p) * n, z[:, 0])
+        shape = (spending.p * (x[part] + 1.0) + spending.q).astype(np.float32)
+        value /= np.maximum(_cube(shape[:, None], z[:, 1]), np.float32(1e-9))
+        value[n == 0] = 0.0
+        value.partition((at_low, at_idle, at_high), axis=1)
+        low[part] = np.where(is_idle, 0.0, value[:, at_low])
+        high[part] = np.where(is_idle, value[:, at_idle], value[:, at_high])
     return low, high
 
 
-def _cube(shape: Vector, z: Vector) -> Vector:
-    """Return gamma variates of a shape (0 gives 0) from standard normal ones, by Wilson and Hilferty's approximation."""
-    safe = np.maximum(shape, 1e-9)
-    root = np.maximum(1.0 - 1.0 / (9.0 * safe) + z / (3.0 * np.sqrt(safe)), 0.0)
-    return safe * root * root * root
+def _cube(shape: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return gamma variates of a shape (near 0 for 0) from standard normal ones, by Wilson and Hilferty's approximation."""
+    safe = np.maximum(shape, np.float32(1e-9))
+    root = z / (3 * np.sqrt(safe))
+    root += 1
+    root -= 1 / (9 * safe)
+    np.maximum(root, 0, out=root)
+    cube: NDArray[np.float32] = safe * root * root * root
+    return cube
 
 
 def _even_points(count: int, dimensions: int, seed: int) -> Vector:
