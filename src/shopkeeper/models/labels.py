@@ -151,8 +151,7 @@ class Labels(Subject):
         An attribute that no customer has any more is missing for all; one that was a number and is a text now counts as
         missing where it is one. Raises ModelError if a column that the model was made for is not among the features.
         """
-        rows = with_attributes(history, [as_of], history.features([as_of]))
-        rows = as_learnt(rows, model)
+        rows = self._everyone(model, history, as_of)
         scores = model.score(rows)
         found = scores["score"].to_numpy()
         lower = np.sort(found)
@@ -168,6 +167,14 @@ class Labels(Subject):
             }
         )
         return {SCORES.name: SCORES.check(told)}
+
+    def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
+        """Return every customer known at the moment with the score, to be compared with the labelled ones learnt from."""
+        rows = self._everyone(model, history, as_of)
+        return rows.append_column("score", model.score(rows)["score"])
+
+    def _everyone(self, model: Model, history: History, as_of: date) -> pa.Table:
+        return as_learnt(with_attributes(history, [as_of], history.features([as_of])), model)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from shopkeeper.models.model import (
     CUSTOMER_KEY,
     VERSION_COLUMNS,
     Column,
+    Hindsight,
     History,
     Model,
     PredictionTable,
@@ -172,6 +173,27 @@ class Lifetime(Subject):
             "model_version": pa.array([version] * rows.num_rows, pa.string()),
         }
         return {table.name: table.check(pa.table(told))}
+
+    def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
+        """Return the customers with an order before the moment, with their expected value as ``score``."""
+        features = history.features([as_of])
+        rows = buyers_by_moment(features).get(as_of, features.slice(0, 0))
+        return rows.append_column("score", model.score(rows)["expected_value"])
+
+    def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
+        """Return what was expected of the last whole horizon and what came; see ``Subject.hindsight``."""
+        if not isinstance(model, CustomerValue) or history.last_day is None:
+            return None
+        days = int(model.parameters["horizon_days"])
+        moment = history.last_day + timedelta(1 - days)
+        if moment < since:
+            return None
+        rows = buyers_by_moment(history.features([moment])).get(moment)
+        if rows is None or rows.num_rows < LEAST_CUSTOMERS:
+            return None
+        value = np.maximum(aligned(rows, history.outcomes([moment], days), "net_sales_ahead"), 0.0) * self.margin
+        expected = numbers(model.score(rows), "expected_value")
+        return Hindsight(moment, PRIMARY, value, np.maximum(expected, max(LEAST_SHARE * float(expected.mean()), 1e-9)))
 
     def _held_out(self, history: History, rows: pa.Table | None, moment: date, days: int) -> _HeldOut:
         if rows is None or rows.num_rows < LEAST_CUSTOMERS:
