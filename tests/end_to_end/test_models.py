@@ -1,0 +1,296 @@
+"""A shop whose models are trained, scored, promoted, refused, rolled back and lost, as its owner would see it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from shopkeeper import training, workflow
+from shopkeeper.assembly import assemble
+from shopkeeper.errors import ModelError, UsageError
+from shopkeeper.settings import write_project
+from shopkeeper.simulator import simulate
+
+pytestmark = pytest.mark.slow
+
+TABLES = {
+    "segments": ("customer_segments", "segments", "segment_migrations"),
+    "churn": ("churn_scores", "churn_reasons"),
+    "lifetime": ("customer_lifetime_values",),
+    "labels": ("label_scores",),
+}
+
+
+def run(parts):
+    """Run everything, models included, as `shopkeeper run` does."""
+    with workflow.exclusive(parts.settings.home):
+        return workflow.run(
+            parts.lake, parts.warehouse, parts.published, parts.sources, parts.studio, policy=parts.settings.drift.policy
+        )
+
+
+def ask(parts, sql):
+    """The rows of a query to the current version."""
+    return parts.serving.query(sql).rows
+
+
+def publish(parts):
+    """Score and publish, as the two verbs do."""
+    training.score(parts.studio)
+    return workflow.publish(parts.warehouse, parts.published, parts.studio)
+
+
+def export(folder, *, customers=700, days=420, seed=11):
+    """Write a simulated shop's file, without faults."""
+    shop = simulate("uci_online_retail", customers=customers, days=days, seed=seed)
+    for file in shop.files(dirt=False):
+        (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file.path).write_bytes(b"".join(file.chunks))
+    return folder
+
+
+@pytest.fixture(name="world", scope="module")
+def _world(tmp_path_factory):
+    """A shop that was run once, with its parts and what the run did; tests work on copies."""
+    folder = tmp_path_factory.mktemp("world")
+    write_project(folder / "shop", preset="uci_online_retail", path=str(export(folder / "export")))
+    parts = assemble(folder / "shop")
+    return parts, run(parts)
+
+
+@pytest.fixture(name="copied")
+def _copied(world, tmp_path):
+    """A copy of the shop that a test may harm."""
+    shutil.copytree(world[0].settings.project, tmp_path / "shop", symlinks=True)
+    return assemble(tmp_path / "shop")
+
+
+def test_a_run_trains_scores_and_publishes(world):
+    """Each subject that the data allow has a version that serves, and one row per customer in the published version."""
+    parts, done = world
+    assert {each.subject: each.status for each in done.trainings} == {
+        "segments": "promoted",
+        "churn": "promoted",
+        "lifetime": "promoted",
+        "labels": "failed",
+    }
+    (labels,) = (each for each in done.trainings if each.subject == "labels")
+    assert "labels must be at hand" in labels.message
+    assert done.version.models == {"segments": "segments/1", "churn": "churn/1", "lifetime": "lifetime/1"}
+    ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
+    ((known,),) = ask(parts, "select count(*) from features.customer_features")
+    for subject, tables in TABLES.items():
+        for table in tables:
+            assert f"predictions.{table}" in done.version.tables, subject
+    assert ask(parts, "select count(*), count(distinct customer_id), min(model_version) from customer_segments") == [
+        (known, known, "segments/1")
+    ]
+    for table in ("churn_scores", "customer_lifetime_values"):
+        assert ask(parts, f"select count(*), count(distinct customer_id) from {table}") == [(buyers, buyers)]
+    assert ask(parts, "select count(*) from label_scores") == [(0,)]
+
+
+def test_a_second_run_changes_nothing(world):
+    """Without new data nothing is trained, scored or published again."""
+    parts, done = world
+    again = run(parts)
+    assert (again.trainings, again.drift) == ([], [])
+    assert {each.status for each in again.scores} == {"unchanged", "none"}
+    assert again.version.number == done.version.number
+
+
+def test_the_same_shop_gives_the_same_predictions(world, tmp_path):
+    """Another project with the same file says the same of every customer, to the last bit."""
+    parts, _ = world
+    path = parts.settings.sources["uci_online_retail"].options["path"]
+    write_project(tmp_path / "twin", preset="uci_online_retail", path=str(path))
+    twin = assemble(tmp_path / "twin")
+    run(twin)
+    for table in ("customer_segments", "churn_scores", "churn_reasons", "customer_lifetime_values"):
+        sql = f"select * from {table} order by all"
+        assert ask(twin, sql) == ask(parts, sql), table
+
+
+def test_a_failed_promotion_and_a_rollback(copied):
+    """A refit on the same data is refused; by hand it needs insisting; rolling back brings the first champion's scores."""
+    studio = copied.studio
+    before = ask(copied, "select * from churn_scores order by all")
+    (refit,) = training.train(studio, ["churn"])
+    assert (refit.status, refit.version) == ("challenger", "churn/2")
+    assert "not the champion" in refit.message
+    assert {each.status for each in training.score(studio)} == {"unchanged", "none"}
+    with pytest.raises(ModelError, match=r"churn/2 did not: .* insist with --force"):
+        training.promote(studio, "churn/2")
+    assert [(each.name, each.state) for each in training.versions(studio) if each.subject == "churn"] == [
+        ("churn/2", "challenger"),
+        ("churn/1", "champion"),
+    ]
+
+    training.promote(studio, "churn/2", force=True)
+    second = publish(copied)
+    assert (second.number, second.models["churn"]) == (2, "churn/2")
+    assert ask(copied, "select distinct model_version from churn_scores") == [("churn/2",)]
+    assert json.loads((copied.published.model("churn") / "version.json").read_text())["number"] == 2
+
+    assert training.rollback(studio, "churn").name == "churn/1"
+    third = publish(copied)
+    assert third.models["churn"] == "churn/1"
+    assert ask(copied, "select * from churn_scores order by all") == before
+    with pytest.raises(UsageError, match="there is none before"):
+        training.rollback(studio, "churn")
+
+
+def test_rolling_a_version_back_takes_its_models_with_it(copied):
+    """The files of the model that made a version's predictions stand beside it."""
+    training.train(copied.studio, ["lifetime"])
+    training.promote(copied.studio, "lifetime/2", force=True)
+    publish(copied)
+    copied.published.rollback()
+    assert json.loads((copied.published.model("lifetime") / "version.json").read_text())["number"] == 1
+
+
+def test_a_registry_that_is_gone_stops_training_only(copied):
+    """Scoring and publishing go on with the champions that serve; training says what is missing."""
+    (copied.settings.registry / "mlflow.db").unlink()
+    shutil.rmtree(copied.settings.registry / "artifacts")
+    (failed,) = training.train(copied.studio, ["churn"])
+    assert failed.status == "failed"
+    assert "registry" in failed.message
+    copied.warehouse.store({}, {"churn": "unknown"})
+    assert {each.subject: each.status for each in training.score(copied.studio)} == {
+        "segments": "unchanged",
+        "churn": "scored",
+        "lifetime": "unchanged",
+        "labels": "none",
+    }
+    assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
+
+
+def test_a_champion_of_an_older_schema_leaves_its_table(copied):
+    """A model that wants a column nobody has any more says so; its table stays, the others are scored, a refit replaces it."""
+    served = copied.registry.serving("churn")
+    for name in ("model", "evaluated"):
+        file = served.folder / name / "model.json"
+        file.chmod(0o644)
+        file.write_text(file.read_text().replace("days_since_last_order", "days_since_last_visit"))
+    before = ask(copied, "select count(*) from churn_scores")
+    copied.warehouse.store({}, {"churn": "another build", "lifetime": "another build"})
+    done = {each.subject: each for each in training.score(copied.studio)}
+    assert (done["churn"].status, done["lifetime"].status) == ("failed", "scored")
+    assert "days_since_last_visit" in done["churn"].message
+    assert ask(copied, "select count(*) from churn_scores") == before
+    (refit,) = training.train(copied.studio, ["churn"])
+    assert (refit.status, refit.version) == ("promoted", "churn/2"), refit.message
+    assert {each.status for each in training.score(copied.studio, ["churn"])} == {"scored"}
+
+
+def test_the_policy_retrains_or_stops(world, copied):
+    """A shop that changes overnight: the policy warns, trains a challenger, or publishes nothing new."""
+    parts, _ = world
+    file = next((parts.settings.project.parent / "export").rglob("*.csv"))
+    lines = file.read_text("utf-8").splitlines()
+    head, last = lines[0], [line.split(",") for line in lines[-4000:]]
+    place = {name: at for at, name in enumerate(head.split(","))}
+    strange = []
+    for number, fields in enumerate(last):
+        # Everybody comes back, and buys a hundred times as much.
+        changed = list(fields)
+        changed[place["InvoiceNo"]] = str(990000 + number // 3)
+        changed[place["Quantity"]] = str(100 * abs(int(fields[place["Quantity"]])))
+        strange.append(",".join(changed))
+    folder = copied.settings.project / "more"
+    folder.mkdir()
+    (folder / "more.csv").write_text("\n".join([head, *strange]) + "\n", "utf-8")
+    settings = copied.settings.project / "shopkeeper.toml"
+    with settings.open("a") as written:
+        written.write(f'\n[sources.more]\npreset = "uci_online_retail"\npath = "{folder}"\n[drift]\npolicy = "stop"\n')
+    stopping = assemble(copied.settings.project)
+    version = stopping.published.current()
+    with pytest.raises(ModelError, match="Nothing new was published"):
+        run(stopping)
+    assert stopping.published.current() == version
+    settings.write_text(settings.read_text().replace('"stop"', '"retrain"'))
+    retraining = run(assemble(copied.settings.project))
+    assert {each.action for each in retraining.drift} >= {"retrain"}
+    assert {each.subject for each in retraining.trainings} >= {each.subject for each in retraining.drift if each.action == "retrain"}
+    assert retraining.version.number == version + 1
+
+
+def test_a_year_later_the_champion_is_challenged(copied):
+    """Once the data are a month newer than the last training, a run trains a challenger."""
+    studio = replace(copied.studio, retrain_days=30)
+    assert training.due(studio) == {}
+    told = json.loads((copied.settings.registry / "attempts.json").read_text())
+    told["churn"]["as_of"] = "2011-01-01"
+    (copied.settings.registry / "attempts.json").write_text(json.dumps(told))
+    assert list(training.due(studio)) == ["churn"]
+    assert "newer than the last training" in training.due(studio)["churn"]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_killed_while_it_trains(world, tmp_path, share):
+    """A run killed anywhere in training, and run again, ends with models that serve and a whole published version."""
+    parts, _ = world
+    shop = tmp_path / "shop"
+    shutil.copytree(parts.settings.project, shop, symlinks=True)
+    home = assemble(shop).settings.home
+    shutil.rmtree(home / "models")
+    shutil.rmtree(home / "published")
+    command = [sys.executable, "-c", "from shopkeeper.apps.cli import main; main()", "run", "--project", str(shop)]
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (home / "models").exists():
+        time.sleep(0.05)
+    time.sleep(share * 6)
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert time.monotonic() - started > share
+    again = assemble(shop)
+    done = run(again)
+    assert set(done.version.models) == {"segments", "churn", "lifetime"}
+    sql = "select customer_id, churn_probability from churn_scores order by 1"
+    assert ask(again, sql) == ask(parts, sql)
+
+
+def shop_of(tmp_path, lines):
+    """A shop of a few order lines: (order, product, quantity, day, price, customer)."""
+    rows = ["InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"]
+    rows += [
+        f"{order},{product},THING,{quantity},{day} 10:00,{price},{customer},United Kingdom"
+        for order, product, quantity, day, price, customer in lines
+    ]
+    (tmp_path / "lines.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    write_project(tmp_path / "shop", preset="uci_online_retail", path=str(tmp_path / "lines.csv"))
+    return assemble(tmp_path / "shop")
+
+
+SMALL = {
+    "three customers": [(5000 + n, "85123A", 2, f"1/{1 + n % 28}/2011", 2.5, 12340 + n % 3) for n in range(30)],
+    "one order each": [(5000 + n, "85123A", 2, f"{1 + n % 9}/{1 + n % 28}/2011", 2.5, 12000 + n) for n in range(200)],
+    "a single day": [(5000 + n, "85123A", 1 + n % 5, "3/4/2011", 2.5, 12000 + n % 60) for n in range(150)],
+    "all cancelled": [(f"C{5000 + n}", "85123A", -2, f"{1 + n % 9}/{1 + n % 28}/2011", 2.5, 12000 + n % 50) for n in range(150)],
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_a_shop_too_small_for_models_is_published_all_the_same(tmp_path, kind):
+    """Each model says in a sentence what it lacks, or serves its baseline; everything else is published."""
+    parts = shop_of(tmp_path, SMALL[kind])
+    done = run(parts)
+    assert {each.subject for each in done.trainings} == set(TABLES) or kind == "all cancelled"
+    for each in done.trainings:
+        assert each.status in {"failed", "baseline", "promoted"}
+        assert each.message.endswith("."), each.message
+        assert "Error" not in each.message
+    for tables in TABLES.values():
+        for table in tables:
+            assert f"predictions.{table}" in done.version.tables
+    again = run(parts)
+    assert again.version.number == done.version.number
