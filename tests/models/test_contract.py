@@ -62,7 +62,7 @@ def assert_same(one: pa.Table, other: pa.Table, *, digits: float = 0.0) -> None:
     """Hold two tables of scores against each other: to the bit, or to a relative difference."""
     assert one.schema.names == other.schema.names
     for column in one.schema.names:
-        if digits and pa.types.is_floating(one[column].type):
+        if pa.types.is_floating(one[column].type):
             np.testing.assert_allclose(one[column].to_numpy(), other[column].to_numpy(), rtol=digits, atol=digits)
         else:
             np.testing.assert_array_equal(
