@@ -226,10 +226,9 @@ def correlation(points: Columns, what: str = "") -> "Canvas":
     cells = np.full((len(names), len(names)), np.nan)
     for first, second, value in zip(one, other, values, strict=True):
         cells[place[first], place[second]] = cells[place[second], place[first]] = value
-    apart = np.nan_to_num(np.abs(cells))
-    row, column = np.unravel_index(int(apart.argmax()), apart.shape)
+    at = int(np.abs(values).argmax())
     canvas, axes = _canvas(
-        f"{names[row]} and {names[column]} are the closest: {cells[row, column]:+.2f}",
+        f"{one[at]} and {other[at]} are the closest: {values[at]:+.2f}",
         what,
         height=max(HEIGHT, 2.2 + 0.34 * len(names)),
     )
@@ -238,13 +237,13 @@ def correlation(points: Columns, what: str = "") -> "Canvas":
     bar.set_label("correlation")
     bar.outline.set_visible(False)
     if len(names) <= MOST_TOLD:
-        for at, line in enumerate(cells):
-            for to, value in enumerate(line):
+        for line, told in enumerate(cells):
+            for to, value in enumerate(told):
                 if np.isnan(value):
                     continue
                 axes.text(
                     to,
-                    at,
+                    line,
                     f"{value:.2f}",
                     ha="center",
                     va="center",
