@@ -271,7 +271,7 @@ def small(n=400, *, seed=0, days=None, **others) -> Remembered:
     label = (rng.random(n) < 1 / (1 + np.exp(-1.5 * value))).astype(int)
     when = None
     if days:
-        when = [datetime.combine(day, datetime.min.time()) + timedelta(hours=9) for day in days]
+        when = [datetime.combine(day, datetime.min.time()) + timedelta(hours=15) for day in days]
         when = [when[at % len(when)] for at in range(n)]
     told = {
         "known": pa.table({"customer_id": customers, "value": value, "n_orders": rng.poisson(2, n)}),
@@ -385,6 +385,14 @@ def test_features_are_of_the_day_the_label_became_known():
     rows, notes = labelled_rows(small(days=days))
     assert sorted(set(rows["as_of"].to_pylist())) == [date(2024, 1, 5), date(2024, 2, 7), NOW]
     assert notes == []
+
+
+def test_a_label_of_the_small_hours_may_be_of_the_day_before():
+    """At 11 o'clock UTC it is still yesterday far in the west, so today's moment would know what came after the label."""
+    for hour, day in ((11, date(2024, 1, 4)), (12, date(2024, 1, 5))):
+        when = [datetime.combine(date(2024, 1, 5), datetime.min.time()) + timedelta(hours=hour)] * 400
+        rows, _ = labelled_rows(replace(BASE, labelled=labels_of(IDS, BASE.labelled["label"].to_pylist(), when)))
+        assert set(rows["as_of"].to_pylist()) == {day}
 
 
 @pytest.mark.parametrize(("every", "expected"), [(7, 1), (45, 3), (150, 12)])
