@@ -73,12 +73,17 @@ DOORS = {
     "deltalake": {"lake": "the door to Delta"},
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
+    "lightgbm": {"models.classifiers": "one of the kinds that compete for a label"},
+    "matplotlib": {"plots": "the door to plots"},
     "requests": {"sources.transfer": "the door to the network"},
     "mlflow": {"registry": "the door to MLflow"},
     "sqlalchemy": {"registry": "turns the errors of MLflow's database into ours"},
     "alembic": {"registry": "turns the errors of MLflow's migrations into ours"},
+    "skops": {"models.classifiers": "keeps a random forest without pickle"},
+    "sklearn": {"models.classifiers": "logistic regression and random forest"},
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
+    "xgboost": {"models.classifiers": "one of the kinds that compete for a label"},
 }
 SIMULATOR_LIBRARIES = {"numpy", "pyarrow"}
 NO_SUBJECT = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "base", "shared", "stuff"}

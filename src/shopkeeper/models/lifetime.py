@@ -290,7 +290,7 @@ class Lifetime(Subject):
             notes.append(f"The champion could not be compared: {error}")
             return None
         values = np.maximum(numbers(theirs, "expected_value"), least)
-        names = (BgNbdGammaGamma.name, f"champion {champion.name}")
+        names = (BgNbdGammaGamma.name, champion.name)
         return compare(PRIMARY, held_out.value, mine, values, names=names, seed=seed)
 
     def _findings(
