@@ -1,0 +1,66 @@
+"""How models are judged: splits by time, metrics with intervals, named baselines, and the gate to promotion."""
+
+from shopkeeper.evaluation.curves import (
+    calibration_points,
+    confusion,
+    gain_points,
+    lift_points,
+    pr_points,
+    roc_points,
+    threshold_for_f1,
+)
+from shopkeeper.evaluation.intervals import compare, coverage, measure, share_of
+from shopkeeper.evaluation.metrics import (
+    METRICS,
+    Metric,
+    bias,
+    brier,
+    calibration_error,
+    f1,
+    log_loss,
+    mae,
+    mean_tweedie_deviance,
+    pr_auc,
+    rmse,
+    roc_auc,
+)
+from shopkeeper.evaluation.report import Candidate, Comparison, Decision, Figure, Report, card, from_json, gate, to_json
+from shopkeeper.evaluation.splits import moments_before, stratified_folds, time_folds
+
+__all__ = [
+    "METRICS",
+    "Candidate",
+    "Comparison",
+    "Decision",
+    "Figure",
+    "Metric",
+    "Report",
+    "bias",
+    "brier",
+    "calibration_error",
+    "calibration_points",
+    "card",
+    "compare",
+    "confusion",
+    "coverage",
+    "f1",
+    "from_json",
+    "gain_points",
+    "gate",
+    "lift_points",
+    "log_loss",
+    "mae",
+    "mean_tweedie_deviance",
+    "measure",
+    "moments_before",
+    "pr_auc",
+    "pr_points",
+    "rmse",
+    "roc_auc",
+    "roc_points",
+    "share_of",
+    "stratified_folds",
+    "threshold_for_f1",
+    "time_folds",
+    "to_json",
+]
