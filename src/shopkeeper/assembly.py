@@ -91,6 +91,7 @@ def variables(settings: Settings) -> dict[str, Any]:
         "session_gap_minutes": settings.sessions.gap_minutes,
         "pair_minimum": settings.baskets.pair_minimum,
         "basket_limit": settings.baskets.basket_limit,
+        "orders_from": settings.features.orders_from,
     }
 
 

@@ -28,6 +28,7 @@ LEVELS = {
     "published": 2,
     "simulator": 2,
     "evaluation": 2,
+    "features": 2,
     "models": 2,
     "workflow": 3,
     "serving": 3,
@@ -46,6 +47,7 @@ FOR_APPS = {"", "assembly", "workflow", "serving", "quarantine", "checkup", "set
 DOORS = {
     "duckdb": {
         "engine": "opens every connection, sets every option",
+        "features": "turns the engine's errors about rows that were handed in into ours",
         "lake": "turns the engine's errors into ours where it compares rows",
         "published": "tells a version that was pruned while it was opened by the engine's own error",
         "serving": "turns the engine's errors into QueryError and asks it for the kind of a statement",

@@ -5,6 +5,71 @@ from {{ lake_table(entity) }} as r
 inner join {{ lake_table('loads') }} as l on r.load_id = l.load_id
 {% endmacro %}
 
+{#- What can be said of an order line from its own row, of relations with the contract's columns; `more` are kept beside. -#}
+{% macro typed_order_lines(source, more=[]) %}
+select
+    *,
+    {{ shop_time('ordered_at') }} as ordered_at_local,
+    cast(gross_amount - discount_amount as decimal(38, 4)) as net_amount
+from (
+    select
+        order_id,
+        customer_id,
+        product_id as source_product_id,
+        upper(trim(product_id)) as product_id,
+        description,
+        quantity,
+        unit_price,
+        -- Wider than 18 digits on the way, or a large line would overflow in DuckDB and stop every build.
+        cast(cast(quantity as decimal(19, 3)) * unit_price as decimal(38, 4)) as gross_amount,
+        coalesce(discount_amount, 0) as discount_amount,
+        {{ utc('ordered_at') }} as ordered_at,
+        country,
+        store_id,
+        coalesce(currency, '{{ var("currency") }}') as currency,
+        category
+        {%- for column in more %},
+        {{ column }}
+        {%- endfor %}
+    from {{ source }}
+) as renamed
+{% endmacro %}
+
+{#- What the source said of a line, in the order that numbers the lines of an order whatever file came first. -#}
+{% macro line_content() %}
+{{- return('ordered_at, source_product_id, description, quantity, unit_price, discount_amount, customer_id, country, store_id, currency, category') -}}
+{% endmacro %}
+
+{#- Lines as a source gives them → the columns of core.order_lines that features are made of. `catalogue`: product_id,
+    category, for lines that carry no category of their own. -#}
+{% macro described_order_lines(lines, catalogue) %}
+with typed as (
+    {{ typed_order_lines(lines) }}
+),
+
+-- Which of several equal lines is called the first does not matter.
+numbered as (
+    select *, row_number() over (partition by order_id, {{ line_content() }} order by order_id) as nth_equal from typed
+)
+
+select
+    numbered.order_id,
+    numbered.customer_id,
+    numbered.product_id,
+    coalesce(numbered.category, c.category) as category,
+    numbered.country,
+    cast(numbered.ordered_at_local as date) as ordered_on,
+    numbered.ordered_at_local,
+    {{ line_kind('numbered.order_id', 'numbered.product_id', 'numbered.quantity', 'numbered.unit_price') }} as line_kind,
+    numbered.quantity,
+    numbered.gross_amount,
+    numbered.discount_amount,
+    numbered.net_amount,
+    numbered.nth_equal > 1 as is_duplicate
+from numbered
+left join {{ catalogue }} as c on numbered.product_id = c.product_id
+{% endmacro %}
+
 {#- The kind of an order line: the first rule that matches. Codes and prefixes come from shopkeeper.toml. -#}
 {% macro line_kind(order_id, product_id, quantity, unit_price) %}
 case

@@ -49,6 +49,7 @@ known as (
 final as (
     select
         known.customer_id,
+        profiles.customer_id is not null as has_profile,
         coalesce(profiles.country, countries.country) as country,
         profiles.city,
         profiles.signed_up_at,

@@ -4,9 +4,6 @@
     post_hook=["{{ refresh_categories(this) }}", "{{ mark_outliers(this) }}"]
 ) }}
 
--- What the source said of a line, in the order that numbers the lines of an order whatever file came first.
-{% set content = 'ordered_at, source_product_id, description, quantity, unit_price, discount_amount, customer_id, country, store_id, currency, category' %}
-
 with staged as (
     select * from {{ ref('stg_lake__order_lines') }}
 ),
@@ -34,8 +31,8 @@ catalogue as (
 numbered as (
     select
         lines.*,
-        row_number() over (partition by order_id order by {{ content }}, source, source_file, source_row, load_id) as line_number,
-        row_number() over (partition by order_id, {{ content }} order by source, source_file, source_row, load_id) as nth_equal
+        row_number() over (partition by order_id order by {{ line_content() }}, source, source_file, source_row, load_id) as line_number,
+        row_number() over (partition by order_id, {{ line_content() }} order by source, source_file, source_row, load_id) as nth_equal
     from lines
 )
 
