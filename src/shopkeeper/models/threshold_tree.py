@@ -8,7 +8,7 @@ a row (tree alternating optimisation: Carreira-Perpinan and Tavallali, NeurIPS 2
 rows. No step raises the k-means cost. All is deterministic.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,10 +79,20 @@ class Tree:
             np.concatenate([[-1, cluster], self.cluster]),
         )
 
-    def renamed(self, clusters: Sequence[int]) -> "Tree":
-        """Return the tree with cluster ``i`` called ``clusters[i]``."""
-        named = np.where(self.feature < 0, np.asarray(clusters, np.int64)[self.cluster], -1)
-        return Tree(self.feature, self.threshold, self.left, self.right, named)
+    def renamed(self, names: Mapping[int, int]) -> "Tree":
+        """Return the tree with its clusters called otherwise; one that is not named is nobody's, -1."""
+        found = [names.get(each, -1) if leaf else -1 for each, leaf in zip(self.cluster, self.feature < 0, strict=True)]
+        return Tree(self.feature, self.threshold, self.left, self.right, np.array(found, np.int64))
+
+    def as_rows(self) -> Floats:
+        """Return the tree as one array, a row per node, that ``of_rows`` reads back."""
+        return np.column_stack([self.feature, self.threshold, self.left, self.right, self.cluster]).astype(np.float64)
+
+    @classmethod
+    def of_rows(cls, rows: Floats) -> "Tree":
+        """Return the tree that ``as_rows`` wrote."""
+        feature, left, right, cluster = (rows[:, place].astype(np.int64) for place in (0, 2, 3, 4))
+        return cls(feature, rows[:, 1], left, right, cluster)
 
 
 def human_numbers(kind: str, low: float, high: float) -> Floats:
@@ -320,9 +330,7 @@ def _tidy(root: _Node, grids: Sequence[Floats]) -> Tree:
         return mine
 
     write(joined(root))
-    columns = np.array(rows, np.float64).T
-    whole = [columns[place].astype(np.int64) for place in (0, 2, 3, 4)]
-    return Tree(whole[0], columns[1], whole[1], whole[2], whole[3])
+    return Tree.of_rows(np.array(rows, np.float64))
 
 
 def rule_of(tree: Tree, cluster: int) -> list[Box]:
