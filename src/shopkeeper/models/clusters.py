@@ -7,6 +7,7 @@ deterministic for a seed.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,13 @@ LEAST_SHARE, LEAST_ROWS = 0.01, 5
 MOST_OUTLIERS = 0.02
 MOST_LEAVES = 12
 LITTLE_COST = 0.02
-"""Leaves are spared as long as the cost stays within this share of that of the most leaves."""
+"""How much more than the best a number of leaves may cost to be considered."""
 JUDGED = 5_000
 """Customers that silhouettes are computed over at most: they take time with the square of the rows."""
 STARTS, FREE_STARTS = 8, 20
 CHOICE_BOOTSTRAPS = 10
+SAME_COST = 1e-5
+"""Two starts of k-means whose costs differ by less than this share have found the same clusters."""
 CRITERIA = ("silhouette", "calinski_harabasz", "davies_bouldin", "stability")
 
 
@@ -74,8 +77,12 @@ def fit_clusters(values: Floats, k: int, leaves: int, *, seed: int, starts: int 
     cuts = [space.cut(place, grid) for place, grid in enumerate(grids)]
     least = max(LEAST_ROWS, int(np.ceil(LEAST_SHARE * len(values))))
     best: tuple[float, Tree, Floats] | None = None
+    met: list[float] = []
     for start in range(starts if n_different >= k else 0):
-        centres, labels, _ = k_means(points, k, seed=1000 * seed + start, starts=1)
+        centres, labels, free = k_means(points, k, seed=1000 * seed + start, starts=1)
+        if any(abs(free - other) <= SAME_COST * free for other in met):
+            continue
+        met.append(free)
         tree, centres = fit_tree(
             values, points, grids, cuts, labels=labels, centres=centres, leaves=leaves, least=least
         )
@@ -93,9 +100,14 @@ def fit_clusters(values: Floats, k: int, leaves: int, *, seed: int, starts: int 
     return Clusters(best[1], fences, space, best[2])
 
 
-def resampled(values: Floats, k: int, leaves: int, *, seed: int, times: int) -> Iterator[Clusters]:
-    """Yield clusters fitted anew, from fences to tree, on customers drawn with replacement; failed fits are left out."""
-    rng = np.random.default_rng([seed, k, leaves])
+def resampled(
+    values: Floats, k: int, leaves: int, *, seed: int, times: int, to_choose: bool = False
+) -> Iterator[Clusters]:
+    """Yield clusters fitted anew, from fences to tree, on customers drawn with replacement; failed fits are left out.
+
+    ``to_choose``: draw others than those by which the chosen recipe is judged.
+    """
+    rng = np.random.default_rng([seed, k, leaves, int(to_choose)])
     for time in range(times):
         drawn = np.sort(rng.integers(len(values), size=len(values)))
         try:
@@ -107,52 +119,79 @@ def resampled(values: Floats, k: int, leaves: int, *, seed: int, times: int) -> 
 def choose(
     values: Floats, *, least: int, most: int, seed: int, tell: Callable[[int, int], None]
 ) -> tuple[dict[str, int], dict[str, list[Any]]]:
-    """Return the recipe (``k``, ``leaves``) and the table that it was chosen by: one row per k.
+    """Return the recipe (``k``, ``leaves``) and the table that k was chosen by: one row per k, with twelve leaves.
 
     Each k has a rank by silhouette, by Calinski and Harabasz (1974), by Davies and Bouldin (1979) and by stability (the
     mean adjusted Rand index of fits on resampled customers, Hubert and Arabie 1985); the least mean rank wins, of equals
-    the smaller k. Leaves are the fewest that cost at most 2 % more than twelve. ``tell``: done, total.
-    Raises ModelError as ``fit_clusters`` if no k can be fitted.
+    the smaller k. Of the numbers of leaves that cost at most 2 % more than the best, the most stable one is taken, of
+    equals the smaller. ``tell``: done, total. Raises ModelError as ``fit_clusters`` if no k can be fitted.
     """
-    from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score, davies_bouldin_score
-
-    table: dict[str, list[Any]] = {name: [] for name in ("k", "leaves", *CRITERIA, "cost_ratio")}
+    table: dict[str, list[Any]] = {name: [] for name in ("k", *CRITERIA, "cost_ratio")}
     failed: ModelError | None = None
     for k in range(least, most + 1):
-        tell(k - least, most - least + 1)
+        tell(k - least, most - least + 2)
         try:
-            leaves, found = _fewest_leaves(values, k, seed=seed)
+            found = fit_clusters(values, k, MOST_LEAVES, seed=seed)
         except ModelError as error:
             failed = error
             continue
-        within = found.inside(values)
-        labels = found.tree.assign(values)
-        points = found.space(values[within])
-        some = sampled(len(points), JUDGED, seed)
-        again = [
-            adjusted_rand_score(labels, np.where(each.inside(values), each.tree.assign(values), -1))
-            for each in resampled(values, k, leaves, seed=seed, times=CHOICE_BOOTSTRAPS)
-        ]
-        free = k_means(points, k, seed=seed, starts=FREE_STARTS)[2]
-        row = {
-            "k": k,
-            "leaves": leaves,
-            "silhouette": float(silhouettes(points[some], labels[within][some]).mean()),
-            "calinski_harabasz": float(calinski_harabasz_score(points, labels[within])),
-            "davies_bouldin": float(davies_bouldin_score(points, labels[within])),
-            "stability": float(np.mean(again)) if again else 0.0,
-            "cost_ratio": cost_of(points, labels[within]) / max(free, 1e-12),
-        }
+        row = {"k": k, **_judged(values, found, k, seed=seed)}
         for name, value in row.items():
             table[name].append(value)
     if failed and not table["k"]:
         raise failed
-    ranks = [
-        _ranks(np.array(table[name]), higher_is_better=name != "davies_bouldin") for name in CRITERIA
-    ]
+    ranks = [_ranks(np.array(table[name]), higher_is_better=name != "davies_bouldin") for name in CRITERIA]
     table["mean_rank"] = np.mean(ranks, axis=0).tolist()
-    chosen = int(np.argmin(table["mean_rank"]))
-    return {"k": table["k"][chosen], "leaves": table["leaves"][chosen]}, table
+    k = table["k"][int(np.argmin(table["mean_rank"]))]
+    tell(most - least + 1, most - least + 2)
+    return {"k": k, "leaves": _leaves(values, k, seed=seed)}, table
+
+
+def _judged(values: Floats, found: Clusters, k: int, *, seed: int) -> dict[str, float]:
+    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
+
+    within = found.inside(values)
+    points, labels = found.space(values[within]), found.tree.assign(values[within])
+    some = sampled(len(points), JUDGED, seed)
+    free = k_means(points, k, seed=seed, starts=FREE_STARTS)[2]
+    return {
+        "silhouette": float(silhouettes(points[some], labels[some]).mean()),
+        "calinski_harabasz": float(calinski_harabasz_score(points, labels)),
+        "davies_bouldin": float(davies_bouldin_score(points, labels)),
+        "stability": _stability(values, found, k, MOST_LEAVES, seed=seed),
+        "cost_ratio": cost_of(points, labels) / max(free, 1e-12),
+    }
+
+
+def _stability(values: Floats, found: Clusters, k: int, leaves: int, *, seed: int) -> float:
+    from sklearn.metrics import adjusted_rand_score
+
+    within = found.inside(values)
+    labels = found.tree.assign(values[within])
+    again = [
+        adjusted_rand_score(labels, each.tree.assign(values[within]))
+        for each in resampled(values, k, leaves, seed=seed, times=CHOICE_BOOTSTRAPS, to_choose=True)
+    ]
+    return float(np.mean(again)) if again else 0.0
+
+
+def _leaves(values: Floats, k: int, *, seed: int) -> int:
+    """Return how many leaves to allow: the most stable number among those that cost little more than the best."""
+    tried: dict[int, tuple[Clusters, float]] = {}
+    for leaves in range(k, MOST_LEAVES + 1):
+        try:
+            found = fit_clusters(values, k, leaves, seed=seed)
+        except ModelError:
+            continue
+        within = found.inside(values)
+        tried[leaves] = found, cost_of(found.space(values[within]), found.tree.assign(values[within]))
+    enough = (1 + LITTLE_COST) * min(cost for _, cost in tried.values())
+    stable = {
+        leaves: _stability(values, found, k, leaves, seed=seed)
+        for leaves, (found, cost) in tried.items()
+        if cost <= enough
+    }
+    return max(stable, key=lambda leaves: (stable[leaves], -leaves))
 
 
 def k_means(points: Floats, k: int, *, seed: int, starts: int) -> tuple[Floats, Whole, float]:
@@ -197,21 +236,17 @@ def sampled(n: int, most: int, seed: int) -> Whole:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let numerical libraries use one thread, so that they add up in one order."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with _threads().limit(limits=1):
         yield
 
 
-def _fewest_leaves(values: Floats, k: int, *, seed: int) -> tuple[int, Clusters]:
-    found = {leaves: fit_clusters(values, k, leaves, seed=seed) for leaves in range(k, MOST_LEAVES + 1)}
+@cache
+def _threads() -> Any:
+    # Finding the libraries takes longer than a k-means, and those that matter are loaded by this import.
+    import sklearn.cluster  # noqa: F401
+    from threadpoolctl import ThreadpoolController
 
-    def cost(each: Clusters) -> float:
-        within = each.inside(values)
-        return cost_of(each.space(values[within]), each.tree.assign(values[within]))
-
-    enough = (1 + LITTLE_COST) * min(cost(each) for each in found.values())
-    return next((leaves, each) for leaves, each in found.items() if cost(each) <= enough)
+    return ThreadpoolController()
 
 
 def _fences(values: Floats) -> dict[int, float]:
@@ -244,4 +279,3 @@ def _ranks(values: Floats, *, higher_is_better: bool) -> Floats:
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(-values if higher_is_better else values), np.float64)
-

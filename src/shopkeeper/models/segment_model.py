@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from shopkeeper.models.model import Model
 from shopkeeper.models.rfm import GROUPS, RFM_COLUMNS, Edges, doubles, rfm_groups, rfm_scores
-from shopkeeper.models.threshold_tree import AMOUNT, COUNT, DAYS, Box, joined
+from shopkeeper.models.threshold_tree import AMOUNT, COUNT, DAYS, FREE, Box, joined
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -23,7 +23,7 @@ Bools = npt.NDArray[np.bool_]
 
 FEATURES = ("days_since_last_order", "n_orders_90d", "n_orders", "net_sales")
 KINDS = (DAYS, COUNT, COUNT, AMOUNT)
-RECENT, OFTEN, MONEY = 0, 2, 3
+RECENT, LATELY, OFTEN, MONEY = 0, 1, 2, 3
 PROSPECTS, OUTLIERS = 0, 9
 """Ids of the segments of those without an order, and of those far beyond the rest; clusters have 1 to 8."""
 WIDTH = 3.5
@@ -181,7 +181,13 @@ def _rounded(value: float) -> str:
 
 def rule_in_words(boxes: Sequence[Box]) -> str:
     """Return the boxes of a rule over ``FEATURES`` in words."""
-    return joined(boxes, _WORDS, ", ")
+    return joined(boxes, _WORDS, in_words=True)
+
+
+def is_possible(box: Box) -> bool:
+    """Return whether a customer can be in a box over ``FEATURES``: orders of the last 90 days are orders."""
+    least, most = box.get(LATELY, FREE)[0], box.get(OFTEN, FREE)[1]
+    return least < most
 
 
 def _days(low: float, high: float) -> str:
@@ -217,7 +223,12 @@ def _money(low: float, high: float) -> str:
     return f"net sales from {low:,g} to below {high:,g}"
 
 
-_WORDS: tuple[Callable[[float, float], str], ...] = (_days, _counted(" in the last 90 days"), _counted(" in all"), _money)
+_WORDS: tuple[Callable[[float, float], str], ...] = (
+    _days,
+    _counted(" in the last 90 days"),
+    _counted(" in all"),
+    _money,
+)
 
 
 def matched(clusters: Whole, reference: Whole) -> Mapping[int, tuple[int, float]]:

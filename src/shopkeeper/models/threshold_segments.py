@@ -40,6 +40,7 @@ from shopkeeper.models.segment_model import (
     Whole,
     behaviour,
     in_one_order,
+    is_possible,
     matched,
     names_of,
     rule_in_words,
@@ -48,7 +49,7 @@ from shopkeeper.models.threshold_tree import Tree, rule_of, where
 
 SAMPLE = 20_000
 """Customers that a tree is fitted on at most; all are scored."""
-BOOTSTRAPS = 20
+BOOTSTRAPS = 10
 SAME = 0.5
 """Jaccard index from which on a segment keeps the id and name of the one it follows."""
 SPECIAL = {PROSPECTS: GROUPS[0], OUTLIERS: "outliers: far more orders or sales than the rest"}
@@ -74,12 +75,17 @@ class ThresholdSegments(SegmentModel):
 
     @property
     def segments(self) -> Sequence[Segment]:
-        """Prospects, the clusters and the outliers; SQL and words are the tree's own leaves, simplified."""
+        """Prospects, the clusters and the outliers; SQL and words are the tree's own leaves, simplified.
+
+        The SQL is exact; the words leave out what prospects and outliers say of themselves.
+        """
+        clusters = self.clusters.tree.renamed(self.numbers)
         found = []
         for each in sorted({cluster for cluster, _ in self.tree.leaves()}):
-            boxes = rule_of(self.tree, each)
-            words = "no order yet" if each == PROSPECTS else rule_in_words(boxes)
-            found.append(Segment(each, self.names[each], where(boxes, FEATURES, KINDS), words))
+            sql = where(rule_of(self.tree, each, is_possible), FEATURES, KINDS)
+            told = rule_of(self.tree if each in SPECIAL else clusters, each, is_possible)
+            words = "no order yet" if each == PROSPECTS else rule_in_words(told)
+            found.append(Segment(each, self.names[each], sql, words))
         return found
 
     @property
@@ -192,7 +198,9 @@ class ThresholdSegments(SegmentModel):
             agreements.append(adjusted_rand_score(found, other))
             common = (found != OUTLIERS) & (other != OUTLIERS)
             pairs = matched(other[common], found[common])
-            self.others.append(apart.renamed({each: to for each, (to, _) in pairs.items()} | {each: each for each in SPECIAL}))
+            self.others.append(
+                apart.renamed({each: to for each, (to, _) in pairs.items()} | {each: each for each in SPECIAL})
+            )
         self.stability = float(np.mean(agreements)) if agreements else 0.0
 
     def _state(self) -> State:

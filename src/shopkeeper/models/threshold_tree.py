@@ -19,6 +19,7 @@ Whole = npt.NDArray[np.int64]
 Box = dict[int, tuple[float, float]]
 """Feature → from (included) to (excluded); a feature without bounds is absent."""
 
+FREE = (-np.inf, np.inf)
 DAYS, COUNT, AMOUNT = "days", "count", "amount"
 _DAYS = (2, 3, 7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095, 1460, 1825, 2555, 3650)
 _COUNTS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70)
@@ -104,7 +105,9 @@ def human_numbers(kind: str, low: float, high: float) -> Floats:
     if kind == DAYS:
         found = np.array(_DAYS, np.float64)
     elif kind == COUNT:
-        found = np.array([each * 10.0**power for power in range(6) for each in (_COUNTS if power == 0 else _COUNTS[6:])])
+        found = np.array(
+            [each * 10.0**power for power in range(6) for each in (_COUNTS if power == 0 else _COUNTS[6:])]
+        )
     else:
         sizes = [each * 10.0**power for power in range(-2, 9) for each in (1, 2, 3, 5, 7)]
         found = np.array([-size for size in sizes] + sizes)
@@ -302,19 +305,17 @@ def distances(space: Floats, centres: Floats) -> Floats:
 def means(space: Floats, clusters: Whole, otherwise: Floats) -> Floats:
     """Return the mean of each cluster's rows; of one without rows, what ``otherwise`` says."""
     counts = np.bincount(clusters, minlength=len(otherwise))
-    sums = np.column_stack(
-        [np.bincount(clusters, space[:, place], len(otherwise)) for place in range(space.shape[1])]
-    )
+    sums = np.column_stack([np.bincount(clusters, space[:, place], len(otherwise)) for place in range(space.shape[1])])
     return np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], otherwise)
 
 
 def _tidy(root: _Node, grids: Sequence[Floats]) -> Tree:
     """Return the tree as arrays, siblings of one cluster made one leaf."""
 
-    def joined(node: _Node) -> _Node:
+    def merged(node: _Node) -> _Node:
         if node.children is None:
             return node
-        left, right = joined(node.children[0]), joined(node.children[1])
+        left, right = merged(node.children[0]), merged(node.children[1])
         if left.children is None and right.children is None and left.cluster == right.cluster:
             return left
         return _Node(feature=node.feature, at=node.at, children=(left, right))
@@ -329,29 +330,30 @@ def _tidy(root: _Node, grids: Sequence[Floats]) -> Tree:
             rows[mine] = [node.feature, float(grids[node.feature][node.at]), left, right, -1]
         return mine
 
-    write(joined(root))
+    write(merged(root))
     return Tree.of_rows(np.array(rows, np.float64))
 
 
-def rule_of(tree: Tree, cluster: int) -> list[Box]:
+def rule_of(tree: Tree, cluster: int, is_possible: Callable[[Box], bool] = lambda _: True) -> list[Box]:
     """Return the boxes whose union is a cluster: as few bounds as a greedy search finds, no row more or less.
 
     A bound is dropped where the larger box still meets no leaf of another cluster; a box whose leaves lie in other
-    boxes is left out. Boxes may overlap.
+    boxes is left out. Boxes may overlap. ``is_possible``: whether any row can be in a box, from what is known of the
+    features; what cannot be need not be kept out.
     """
-    own = [box for found, box in tree.leaves() if found == cluster]
+    own = [box for found, box in tree.leaves() if found == cluster and is_possible(box)]
     others = [box for found, box in tree.leaves() if found != cluster]
     wide = []
     for leaf in own:
         box = dict(leaf)
         for feature in sorted(leaf):
             for side in (0, 1):
-                bounds = list(box.get(feature, (-np.inf, np.inf)))
+                bounds = list(box[feature])
                 bounds[side] = (-np.inf, np.inf)[side]
                 larger = {**box, feature: (bounds[0], bounds[1])}
-                if not any(_meet(larger, other) for other in others):
+                if not any(is_possible(shared) for other in others if (shared := _shared(larger, other)) is not None):
                     box = larger
-        wide.append({feature: bounds for feature, bounds in box.items() if bounds != (-np.inf, np.inf)})
+        wide.append({feature: box[feature] for feature in sorted(box) if box[feature] != FREE})
     kept: list[Box] = []
     missing = list(range(len(own)))
     while missing:
@@ -361,17 +363,20 @@ def rule_of(tree: Tree, cluster: int) -> list[Box]:
     return kept
 
 
-def _meet(one: Box, other: Box) -> bool:
-    return all(
-        max(one[feature][0], other[feature][0]) < min(one[feature][1], other[feature][1])
-        for feature in one.keys() & other.keys()
-    )
+def _shared(one: Box, other: Box) -> Box | None:
+    """Return what two boxes have in common; None if nothing."""
+    found = {}
+    for feature in one.keys() | other.keys():
+        low, high = one.get(feature, FREE), other.get(feature, FREE)
+        found[feature] = (max(low[0], high[0]), min(low[1], high[1]))
+        if found[feature][0] >= found[feature][1]:
+            return None
+    return found
 
 
 def _holds(outer: Box, inner: Box) -> bool:
-    free = (-np.inf, np.inf)
     return all(
-        inner.get(feature, free)[0] >= low and inner.get(feature, free)[1] <= high
+        inner.get(feature, FREE)[0] >= low and inner.get(feature, FREE)[1] <= high
         for feature, (low, high) in outer.items()
     )
 
@@ -384,8 +389,9 @@ def where(boxes: Sequence[Box], names: Sequence[str], kinds: Sequence[str]) -> s
     return joined(boxes, [lambda low, high, n=n, k=k: _sql(n, k, low, high) for n, k in zip(names, kinds, strict=True)])
 
 
-def joined(boxes: Sequence[Box], say: Sequence[Callable[[float, float], str]], both: str = " and ") -> str:
-    """Return boxes as one text. ``say``: per feature, how its bounds are said; ``both``: what joins two conditions."""
+def joined(boxes: Sequence[Box], say: Sequence[Callable[[float, float], str]], *, in_words: bool = False) -> str:
+    """Return boxes as one text, SQL or words. ``say``: per feature, how its bounds are said."""
+    both = ", " if in_words else " and "
     shared = [item for item in boxes[0].items() if all(box.get(item[0]) == item[1] for box in boxes)]
     told = [say[feature](*bounds) for feature, bounds in shared]
     rest = [
@@ -393,7 +399,11 @@ def joined(boxes: Sequence[Box], say: Sequence[Callable[[float, float], str]], b
         for box in boxes
     ]
     if all(rest):
-        told.append(f"({' or '.join(f'({each})' if both in each else each for each in rest)})")
+        if in_words:
+            told.append(f"{'and ' if told else ''}either {'; or '.join(rest)}" if len(rest) > 1 else rest[0])
+        else:
+            either = " or ".join(f"({each})" if both in each and len(rest) > 1 else each for each in rest)
+            told.append(f"({either})" if told and len(rest) > 1 else either)
     return both.join(told) if told else "true"
 
 
