@@ -148,16 +148,15 @@ def choose(
 
 
 def _judged(values: Floats, found: Clusters, k: int, *, seed: int) -> dict[str, float]:
-    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
-
     within = found.inside(values)
     points, labels = found.space(values[within]), found.tree.assign(values[within])
     some = sampled(len(points), JUDGED, seed)
     free = k_means(points, k, seed=seed, starts=FREE_STARTS)[2]
+    dense, mixed = compactness(points, labels, np.ones(len(labels)))
     return {
         "silhouette": float(silhouettes(points[some], labels[some]).mean()),
-        "calinski_harabasz": float(calinski_harabasz_score(points, labels)),
-        "davies_bouldin": float(davies_bouldin_score(points, labels)),
+        "calinski_harabasz": dense,
+        "davies_bouldin": mixed,
         "stability": _stability(values, found, k, MOST_LEAVES, seed=seed),
         "cost_ratio": cost_of(points, labels) / max(free, 1e-12),
     }
@@ -212,6 +211,29 @@ def silhouettes(points: Floats, labels: Whole) -> Floats:
         return np.zeros(len(labels))
     with one_thread():
         return np.asarray(silhouette_samples(points, labels), np.float64)
+
+
+def compactness(points: Floats, codes: Whole, weights: Floats) -> tuple[float, float]:
+    """Return Calinski and Harabasz's index (higher is better) and Davies and Bouldin's (lower) of weighted rows.
+
+    ``codes``: the part of each row, from 0; ``weights``: how often each row counts. NaN where fewer than two parts have rows.
+    """
+    counts = np.bincount(codes, weights)
+    met = counts > 0
+    if met.sum() < 2:
+        return float("nan"), float("nan")
+    sums = np.column_stack([np.bincount(codes, weights * column) for column in points.T])
+    centres = sums / np.maximum(counts, 1)[:, None]
+    squares = ((points - centres[codes]) ** 2).sum(axis=1)
+    within = float((weights * squares).sum())
+    middle = sums.sum(axis=0) / counts.sum()
+    between = float((counts * ((centres - middle) ** 2).sum(axis=1)).sum())
+    n, k = float(counts.sum()), int(met.sum())
+    spread = (np.bincount(codes, weights * np.sqrt(squares)) / np.maximum(counts, 1))[met]
+    apart = np.sqrt(distances(centres[met], centres[met]))
+    np.fill_diagonal(apart, np.inf)
+    ratio = (spread[:, None] + spread[None, :]) / np.maximum(apart, 1e-12)
+    return between / (k - 1) / max(within / max(n - k, 1), 1e-12), float(ratio.max(axis=1).mean())
 
 
 def cost_of(points: Floats, labels: Whole) -> float:
