@@ -1,0 +1,102 @@
+"""What each segment is like, in plain words and in figures, from the features of its customers."""
+
+import numpy as np
+import pyarrow as pa
+
+from shopkeeper.models.rfm import doubles
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TIMES = ("morning", "afternoon", "evening")
+CORRELATED = 20
+"""How many of the highest pairs a correlation report lists."""
+LEAST_KNOWN = 30
+"""Customers in whom both features are known, at least, for their correlation to be told."""
+NO_FEATURES = {"customer_id", "as_of", "country", "main_category"}
+
+
+def profile_of(members: pa.Table, everyone: pa.Table) -> str:
+    """Return what the members of a segment are like, in sentences. Both: rows of ``customer_features`` of one moment."""
+    n = members.num_rows
+    if not n:
+        return "Nobody at present."
+    of_all = doubles(everyone, "net_sales").sum()
+    share = f"{n:,} customer{'s' if n > 1 else ''}, {n / everyone.num_rows:.1%} of all"
+    if not (doubles(members, "n_orders") > 0).any():
+        return f"{share}. None of them has ordered."
+    net = doubles(members, "net_sales")
+    said = [f"{share}, who bring {net.sum() / of_all:.1%} of net sales." if of_all > 0 else f"{share}."]
+    said.append(
+        f"Half of them ordered within the last {_median(members, 'days_since_last_order'):.0f} days; the middle one has "
+        f"{_median(members, 'n_orders'):.0f} orders, {_median(members, 'n_products'):.0f} different products and "
+        f"{np.median(net):,.0f} of net sales, {_median(members, 'sales_per_order'):,.0f} an order."
+    )
+    gaps = _median(members, "mean_days_between_orders")
+    if np.isfinite(gaps):
+        said.append(f"Those who came again did so every {gaps:.0f} days.")
+    for column, of in (("country", "from"), ("main_category", "mostly buying")):
+        told = _most(members, column)
+        if told:
+            said.append(f"{told[1]:.0%} are {of} {told[0]}.")
+    weekday = _largest(members, [f"weekday_share_{day}" for day in range(1, 8)])
+    time = _largest(members, [f"share_{each}" for each in TIMES])
+    if weekday and time:
+        said.append(f"They order most on {WEEKDAYS[weekday[0]]}s ({weekday[1]:.0%}) and in the {TIMES[time[0]]}.")
+    returned = -doubles(members, "returns").sum() / max(doubles(members, "gross_sales").sum(), 1e-9)
+    if returned >= 0.005:
+        said.append(f"They send back {returned:.1%} of what they buy.")
+    return " ".join(said)
+
+
+def correlations(rows: pa.Table) -> dict[str, list[object]]:
+    """Return the pairs of features with the highest Spearman rank correlations: ``feature``, ``other``, ``rho``, ``n``.
+
+    Ranks are over the ``n`` customers in whom both are known; constant features have none.
+    """
+    from scipy.stats import rankdata
+
+    names = [
+        name
+        for name, kind in zip(rows.column_names, rows.schema.types, strict=True)
+        if name not in NO_FEATURES and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    ]
+    columns = {name: doubles(rows, name) for name in names}
+    whole = {name: rankdata(column) for name, column in columns.items() if np.isfinite(column).all()}
+    found = []
+    for place, one in enumerate(names):
+        for two in names[place + 1 :]:
+            if one in whole and two in whole:
+                first, second = whole[one], whole[two]
+            else:
+                known = np.isfinite(columns[one]) & np.isfinite(columns[two])
+                first, second = rankdata(columns[one][known]), rankdata(columns[two][known])
+            if len(first) >= LEAST_KNOWN and first.std() > 0 and second.std() > 0:
+                found.append((one, two, float(np.corrcoef(first, second)[0, 1]), len(first)))
+    found.sort(key=lambda pair: (-abs(pair[2]), pair[0], pair[1]))
+    top = list(zip(*found[:CORRELATED], strict=True)) or [()] * 4
+    return {name: list(column) for name, column in zip(("feature", "other", "rho", "n"), top, strict=True)}
+
+
+def _median(rows: pa.Table, column: str) -> float:
+    found = doubles(rows, column)
+    found = found[np.isfinite(found)]
+    return float(np.median(found)) if len(found) else float("nan")
+
+
+def _most(rows: pa.Table, column: str) -> tuple[str, float] | None:
+    """Return the most frequent text and its share; of equals the first by name. None if no row has one."""
+    found = sorted(each for each in rows[column].to_pylist() if each is not None)
+    if not found:
+        return None
+    names, counts = np.unique(np.array(found), return_counts=True)
+    at = int(np.argmax(counts))
+    return str(names[at]), float(counts[at] / rows.num_rows)
+
+
+def _largest(rows: pa.Table, columns: list[str]) -> tuple[int, float] | None:
+    """Return the place of the column with the largest mean share, and that mean, over the rows that have one."""
+    shares = np.column_stack([doubles(rows, column) for column in columns])
+    shares = shares[np.isfinite(shares).all(axis=1)]
+    if not len(shares):
+        return None
+    means = shares.mean(axis=0)
+    return int(np.argmax(means)), float(means.max())
