@@ -192,6 +192,12 @@ class Segments(Subject):
             for table, each in zip(self.tables, (scores, listed, migrations(past)), strict=True)
         }
 
+    def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
+        """Return every customer known at the moment with the segment as ``score``; see ``Subject.watched``."""
+        if not isinstance(model, SegmentModel):
+            raise ModelError(f"a model of {self.name} must put customers into segments; {model.name} does not.")
+        return _watched(model, history.features([as_of]))
+
     def _train_tree(
         self,
         split: _Split,
@@ -514,9 +520,13 @@ def _with(rows: pa.Table, texts: Mapping[str, str]) -> pa.Table:
 
 def _reference(model: SegmentModel, rows: pa.Table, seed: int) -> pa.Table:
     """Return a sample of what the model was fitted on, its segments as ``score``."""
-    rows = rows.take(sampled(rows.num_rows, REFERENCE_ROWS, seed))
+    return _watched(model, rows.take(sampled(rows.num_rows, REFERENCE_ROWS, seed)))
+
+
+def _watched(model: SegmentModel, rows: pa.Table) -> pa.Table:
+    """Return the columns the model reads and its segments as ``score``: names, not numbers, as they have no order."""
     chosen = rows.select([CUSTOMER_ID, AS_OF, *model.columns])
-    return chosen.append_column("score", pa.array(model.assign(rows).astype(np.float64)))
+    return chosen.append_column("score", pa.array(model.assign(rows)).cast(pa.string()))
 
 
 def _mean(values: Floats, seed: int) -> Figure:
