@@ -39,7 +39,7 @@ OF_CORE = {name: f"{v.CORE}.{name}" for name in (v.ORDER_LINES, v.EVENTS, SESSIO
 
 _TEXT, _DAY, _AT, _FLAG, _WHOLE = pa.string(), pa.date32(), pa.timestamp("us"), pa.bool_(), pa.int64()
 # What stands for a relation where a caller has order lines alone.
-_NONE = {
+NOTHING = {
     v.EVENTS: pa.schema(
         {
             **dict.fromkeys(
@@ -122,7 +122,7 @@ def features_of_lines(
             "order lines must be what the shop's orders are made of, to be scored; got features.orders_from = 'events'. "
             "Hand in events, or change the setting and train anew."
         )
-    empty = {name: schema.empty_table() for name, schema in _NONE.items()}
+    empty = {name: schema.empty_table() for name, schema in NOTHING.items()}
     known = {**empty, **(relations or {}), RAW_LINES: _as_contracted(connection, lines)}
     described = _answer(connection, sql_of[DESCRIBED_LINES], known)
     return compute(connection, sql_of[CUSTOMER_FEATURES], {**known, v.ORDER_LINES: described}, [as_of])

@@ -255,7 +255,7 @@ def test_the_correction_of_the_example_is_loaded_once(quickstart, tmp_path):
     assert [(done.n_closed, done.n_open, done.n_known) for done in told] == [(1, 0, 0), (0, 0, 1)]
 
 
-@pytest.mark.parametrize("name", ["metrics.md", "metrics-behaviour.md"])
+@pytest.mark.parametrize("name", ["metrics.md", "metrics-behaviour.md", "features.md"])
 def test_every_sample_query_runs(name, quickstart):
     """Each query of the page is answered by a published version."""
     parts, _ = quickstart

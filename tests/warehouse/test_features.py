@@ -8,11 +8,13 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from shopkeeper.assembly import variables
 from shopkeeper.contracts import CONTRACTS
 from shopkeeper.engine import connect
 from shopkeeper.features import ShopHistory, compute, definitions, features_of_lines
 from shopkeeper.lake import Incoming, Lake, entity_schema
 from shopkeeper.published import Published
+from shopkeeper.settings import load, write_project
 from shopkeeper.sources.source import REJECT_FIELDS
 from shopkeeper.warehouse import Warehouse
 
@@ -416,6 +418,13 @@ def test_where_orders_are_purchase_events(tmp_path):
             ("ann", date(2024, 1, 4))
         ]
         assert [row["n_orders"] for row in shop.history.order_days().to_pylist()] == [1, 1]
+
+
+@pytest.mark.parametrize(("preset", "source"), [("rees46_events", "events"), ("uci_online_retail", "order_lines")])
+def test_a_preset_says_what_orders_are_made_of(tmp_path, preset, source):
+    """The export of clicks takes its orders from events; dbt is told what the settings say."""
+    write_project(tmp_path, preset=preset, path="sent")
+    assert variables(load(tmp_path, environment={}))["orders_from"] == source
 
 
 def test_a_shop_without_orders(tmp_path):
