@@ -30,6 +30,7 @@ LEVELS = {
     "evaluation": 2,
     "models": 2,
     "registry": 2,
+    "drift": 2,
     "workflow": 3,
     "serving": 3,
     "quarantine": 3,
@@ -38,7 +39,7 @@ LEVELS = {
     "apps": 5,
 }
 # Rooms of one level that may know each other, in this direction.
-BESIDE = {("checkup", "assembly"), ("models", "evaluation"), ("registry", "evaluation")}
+BESIDE = {("checkup", "assembly"), ("models", "evaluation"), ("registry", "evaluation"), ("drift", "evaluation")}
 FOUNDATION = 1
 EDGE = 2
 FOR_APPS = {"", "assembly", "workflow", "serving", "quarantine", "checkup", "settings", "errors", "vocabulary", "apps"}
