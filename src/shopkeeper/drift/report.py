@@ -15,11 +15,10 @@ from shopkeeper.drift.measures import (
     bin_numbers,
     chance_of_counts,
     chance_of_new,
+    distances,
     effective,
     holm,
     index_by_chance,
-    kolmogorov_smirnov,
-    scaled_wasserstein,
     stability_index,
     total_variation,
 )
@@ -295,7 +294,7 @@ def _examine(
     else:
         columns = [np.sort(column) for column in columns]
         bins = bin_numbers(*columns)
-        together = bin_numbers(columns[0], columns[1], np.concatenate(columns))
+        together = bin_numbers(columns[0], columns[1], np.sort(np.concatenate(columns)))
     has_both = all(len(column) for column in columns)
     gaps = np.array([[share * rows, (1 - share) * rows] for share, rows in zip(nulls, worth, strict=True)])
     tests = [chance_of_counts(together.before, together.now, *filled)] if has_both else []
@@ -305,11 +304,11 @@ def _examine(
         counts = np.unique(np.concatenate(columns), return_counts=True)[1].astype(float)
         tests.append(chance_of_new(new, counts, *filled))
     index = stability_index(bins.before, bins.now) - index_by_chance(len(bins.labels), *filled) if has_both else 0.0
-    if is_category:
-        distance, shift = (total_variation(bins.before, bins.now) if has_both else 0.0), None
-    else:
-        distance = kolmogorov_smirnov(*columns) if has_both else 0.0
-        shift = scaled_wasserstein(*columns) if has_both else None
+    distance, shift = 0.0, None
+    if has_both and is_category:
+        distance = total_variation(bins.before, bins.now)
+    elif has_both:
+        distance, shift = distances(columns[0], columns[1])
     return ColumnDrift(
         name,
         "category" if is_category else "number",
