@@ -3,6 +3,8 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -402,6 +404,16 @@ def test_the_page_of_a_calm_report(drifted):
     text = html(report, decide(report, "stop"))
     assert "Nothing to do." in text
     assert "What has drifted" not in text
+
+
+def test_the_example_of_the_page_runs(drifted):
+    """The Python of docs/drift.md."""
+    page = (Path(__file__).parents[1] / "docs" / "drift.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    told = {"reference": drifted[0], "current": drifted[1], "model": SimpleNamespace(columns=NAMES)}
+    exec(code, told)  # noqa: S102 - the page is ours
+    assert told["action"].kind == "retrain"
+    assert told["page"].startswith("<!doctype html>")
 
 
 def test_json_tells_all(drifted):
