@@ -1,6 +1,7 @@
 """The registry keeps whole versions, promotes and goes back, survives kills, and is not needed for scoring."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -447,6 +448,22 @@ def test_a_project_may_be_moved(registry, add, tmp_path, files):
     assert moved.register("churn", **told).number == 3
     assert moved.promote("churn", 3).number == 3
     assert not (tmp_path / "models").exists()
+
+
+def test_the_example_of_the_page_runs(registry, add, monkeypatch, capsys):
+    """The Python of docs/registry.md, on a registry where versions 2 and 3 were champions."""
+    page = (Path(__file__).parents[1] / "docs" / "registry.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for text in ("one", "two", "three"):
+        add(text)
+    registry.promote("churn", 2)
+    place = registry.root.parent / "mugs/data/dev"
+    place.mkdir(parents=True)
+    registry.root.rename(place / "models")
+    monkeypatch.chdir(registry.root.parent)
+    exec(code, {})  # noqa: S102 - the page is ours
+    assert capsys.readouterr().out.startswith("churn/3 challenger")
+    assert Registry(place / "models").serving("churn").number == 2
 
 
 # ---------------------------------------------------------------------- server
