@@ -10,9 +10,9 @@ A customer is told by three numbers: ``x`` repeat purchases (the first is not co
 the last purchase, ``age`` the time from the first purchase to the moment (T in the papers). Any unit of time does, one for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,11 @@ class BgNbd:
     b: float
     log_likelihood: float = float("nan")
     covariance: tuple[tuple[float, ...], ...] = ()
+
+    @classmethod
+    def from_state(cls, told: Mapping[str, Any]) -> "BgNbd":
+        """Return what ``dataclasses.asdict`` and JSON have made into a mapping."""
+        return cls(**{**told, "covariance": tuple(tuple(row) for row in told["covariance"])})
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -249,7 +254,7 @@ def maximise(
         return -value / size, -slope / size
 
     found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500}
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-8, "maxiter": 500}
     )
     if not np.isfinite(found.fun):
         raise ModelError(

@@ -4,7 +4,6 @@ Value is net sales times the margin, floored at 0: returns take value away, neve
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -137,8 +136,8 @@ class BgNbdGammaGamma(CustomerValue):
         return {"orders": asdict(self.orders), "values": asdict(self.values), "typical": self.typical}
 
     def _restore(self, state: State) -> None:
-        self.orders = BgNbd(**_with_tuples(state["orders"]))
-        self.values = GammaGamma(**_with_tuples(state["values"]))
+        self.orders = BgNbd.from_state(state["orders"])
+        self.values = GammaGamma.from_state(state["values"])
         self.typical = list(state["typical"])
 
 
@@ -194,7 +193,3 @@ def numbers(rows: pa.Table, name: str) -> Vector:
     """Return a column as floats, null as NaN."""
     values: Vector = rows[name].cast(pa.float64()).to_numpy()
     return values
-
-
-def _with_tuples(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {**told, "covariance": tuple(tuple(row) for row in told["covariance"])}
