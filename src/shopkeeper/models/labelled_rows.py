@@ -14,6 +14,7 @@ from shopkeeper.models.model import History, Model
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 MOST_MOMENTS = 24
+FURTHEST_WEST = timedelta(hours=12)
 ATTRIBUTE = "attribute_"
 """What the columns made of attributes begin with, so that none hides a feature."""
 
@@ -21,8 +22,9 @@ ATTRIBUTE = "attribute_"
 def labelled_rows(history: History) -> tuple[pa.Table, list[str]]:
     """Return one row per labelled customer, ``customer_id, as_of``, features, attributes and ``label``, sorted; and notes.
 
-    Features are as of the day of ``labelled_at``; of its month's first day where there are more than 24 such days (quarter,
-    year where those are too many): earlier is safe. Without ``labelled_at``: as of the day after the last order.
+    Features are as of the day of ``labelled_at`` (twelve hours before it, for it is UTC and a shop may lie west); of its
+    month's first day where there are more than 24 such days (quarter, year where those are too many): earlier is safe.
+    Without ``labelled_at``: as of the day after the last order.
     Raises ModelError if there are no labels, labels are not 0 or 1, or no labelled customer is known.
     """
     labels, notes = _labels_of(history)
@@ -91,7 +93,8 @@ def _moments_of(labels: pa.Table, history: History, notes: list[str]) -> tuple[p
 
 
 def _day(value: Any) -> date | None:
-    return value.date() if isinstance(value, datetime) else value
+    """Return the shop's day of a label, wherever the shop is: west of Greenwich a UTC day may begin before the shop's."""
+    return (value - FURTHEST_WEST).date() if isinstance(value, datetime) else value
 
 
 def _month(day: date) -> date:

@@ -114,8 +114,10 @@ class Labels(Subject):
         """Train the four kinds and the prior, choose by cross-validation, and judge on held-out customers.
 
         Held out are a quarter of each class by a hash of the customer's id, or the latest moments where labels have
-        several. Without a recipe the kinds are compared by ROC AUC in five folds (by time where there are moments); the
-        threshold and the interval's width come from the training rows too. A recipe holds all of that and skips it.
+        several. Without a recipe the kinds are compared by ROC AUC in five folds (by time where there are moments), and the
+        simplest within one standard error of the best is chosen; the threshold and the interval's width come from the
+        training rows too. A recipe holds all of that, and skips it. ``budget``: what a search visits in it depends on the
+        machine's speed; each try is told.
         Raises ModelError if there are no labels, one class, fewer than 20 of a class, or only unknown customers.
         """
         tell("labels", "rows", 0, None)
@@ -283,7 +285,7 @@ def _choose(
 ) -> tuple[_Recipe, list[Trial]]:
     """Return the recipe with the highest ROC AUC over the folds, and each try."""
     rng = np.random.default_rng(seed)
-    best: dict[str, tuple[float, float, Mapping[str, Any]]] = {}
+    best: dict[str, _Tested] = {}
     trials: list[Trial] = []
     began = time.perf_counter()
     for name, parameters in _tries(known, rng, endless=budget is not None):
@@ -295,18 +297,44 @@ def _choose(
             break
         tell("labels", f"{name} in {len(split.folds)} folds", len(trials), None if budget else len(KINDS))
         start = time.perf_counter()
-        value, threshold = _cross_validate(split, columns, name, parameters, seed)
-        trials.append(Trial(name, parameters, PRIMARY, value, time.perf_counter() - start))
-        if name not in best or value > best[name][0]:
-            best[name] = (value, threshold, parameters)
-    chosen = max(KINDS, key=lambda name: best[name][0])
+        tested = _cross_validate(split, columns, name, parameters, seed)
+        trials.append(Trial(name, parameters, PRIMARY, tested.mean, time.perf_counter() - start))
+        if name not in best or tested.mean > best[name].mean:
+            best[name] = tested
     recipe = _Recipe(
-        candidate=chosen,
-        parameters={name: dict(best[name][2]) for name in KINDS},
-        thresholds={name: best[name][1] for name in KINDS},
-        cv={name: best[name][0] for name in KINDS},
+        candidate=_simplest(best),
+        parameters={name: dict(best[name].parameters) for name in KINDS},
+        thresholds={name: best[name].threshold for name in KINDS},
+        cv={name: best[name].mean for name in KINDS},
     )
     return recipe, trials
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What cross-validation found: the metric in each fold, and the threshold with the best F1 on all rows tested."""
+
+    parameters: Mapping[str, Any]
+    values: NDArray[np.float64]
+    threshold: float
+
+    @property
+    def mean(self) -> float:
+        return float(self.values.mean())
+
+
+def _simplest(best: Mapping[str, _Tested]) -> str:
+    """Return the first kind that is no more than one standard error, paired over the folds, below the best.
+
+    The one-standard-error rule (Breiman and others 1984); kinds stand in the order of their simplicity.
+    """
+    top = max(KINDS, key=lambda name: best[name].mean)
+    for name in KINDS:
+        behind = best[top].values - best[name].values
+        error = behind.std(ddof=1) / np.sqrt(len(behind)) if len(behind) > 1 else 0.0
+        if behind.mean() <= error:
+            return name
+    return top
 
 
 def _tries(
@@ -353,8 +381,7 @@ SPACES: Mapping[str, Mapping[str, Sequence[Any]]] = {
 
 def _cross_validate(
     split: Split, columns: tuple[list[str], list[str]], name: str, parameters: Mapping[str, Any], seed: int
-) -> tuple[float, float]:
-    """Return the mean ROC AUC over the folds, and the threshold with the best F1 on all rows tested."""
+) -> _Tested:
     label = split.train[LABEL].to_numpy()
     values, tested, scores = [], [], []
     for train, test in split.folds:
@@ -363,7 +390,8 @@ def _cross_validate(
         values.append(roc_auc(label[test], chance))
         tested.append(test)
         scores.append(chance)
-    return float(np.mean(values)), threshold_for_f1(label[np.concatenate(tested)], np.concatenate(scores))
+    threshold = threshold_for_f1(label[np.concatenate(tested)], np.concatenate(scores))
+    return _Tested(parameters, np.array(values), threshold)
 
 
 def _fit_all(
