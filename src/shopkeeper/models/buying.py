@@ -163,7 +163,7 @@ class BgNbd:
 
 
 def fit_bgnbd(triples: Triples) -> BgNbd:
-    """Fit a BG/NBD by maximum likelihood: L-BFGS on log-parameters with the analytic gradient.
+    """Fit a BG/NBD by maximum likelihood: BFGS on log-parameters with the analytic gradient.
 
     Raises ModelError if fewer than ten customers bought again: then nothing tells how customers stop.
     """
@@ -248,18 +248,20 @@ def maximise(
 
     first, _ = of(start)
     size = max(abs(first), 1.0)
+    low, high = np.array(bounds).T
 
     def loss(at: Vector) -> tuple[float, Vector]:
-        value, slope = of(at)
-        return -value / size, -slope / size
+        beyond = at - np.clip(at, low, high)
+        value, slope = of(np.clip(at, low - 1.0, high + 1.0))
+        return -value / size + float(beyond @ beyond), -slope / size + 2.0 * beyond
 
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-8, "maxiter": 500}
-    )
+    # BFGS instead of L-BFGS-B, whose LAPACK calls wake all threads for matrices of four rows.
+    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 500})
     if not np.isfinite(found.fun):
         raise ModelError(
             f"a likelihood must have a finite maximum; got {found.fun}. Look for values out of all measure."
         )
+    found.x = np.clip(found.x, low, high)
     at, step = found.x, 1e-4
     curve = np.empty((len(at), len(at)))
     for i in range(len(at)):

@@ -25,17 +25,15 @@ from shopkeeper.evaluation import (
     compare,
     gain_points,
     lift_points,
-    measure,
+    measure_all,
     moments_before,
     roc_auc,
     roc_points,
 )
 from shopkeeper.models.buying import Vector
 from shopkeeper.models.customer_silence import (
-    GAPS,
     IS_CHURNED,
     KINDS,
-    PACE,
     Boosted,
     CustomerSilence,
     Logistic,
@@ -78,7 +76,6 @@ SPACE: Mapping[str, Sequence[Any]] = {
 }
 PHRASES: Mapping[str, str | tuple[str, str]] = {
     "n_order_days": ("{} day with an order so far", "{} days with an order so far"),
-    PACE: "{} order days per 30 days since the first",
     "n_orders_30d": ("{} order in the last 30 days", "{} orders in the last 30 days"),
     "n_orders_90d": ("{} order in the last 90 days", "{} orders in the last 90 days"),
     "net_sales": "net sales of {} so far",
@@ -286,7 +283,7 @@ class Churn(Subject):
             Candidate(
                 model.name,
                 isinstance(model, Recency),
-                {name: measure(name, actual, told[model.name], seed=seed) for name in metrics},
+                measure_all(metrics, actual, told[model.name], seed=seed),
                 {key: value for key, value in model.parameters.items() if key != "horizon_days"},
             )
             for model in contenders
@@ -313,7 +310,7 @@ class Churn(Subject):
             against_champion=against_champion,
             curves=curves,
             facts=facts,
-            notes=notes,
+            notes=tuple(notes),
         )
 
     def _against(
@@ -377,7 +374,7 @@ def sentences(rows: pa.Table, chance: Vector, told: pa.Table) -> list[str]:
     for row, feature, value, effect in zip(
         *(told[name].to_pylist() for name in ("row", "feature", "value", "effect")), strict=True
     ):
-        if len(found[row]) >= 2 or (effect > 0) != stays_away[row] or (value is None and feature != GAPS):
+        if len(found[row]) >= 2 or (effect > 0) != stays_away[row] or value is None:
             continue
         gap = gaps[row] if gaps else None
         phrase = _phrase(feature, value, silence[row], gap)
@@ -388,7 +385,7 @@ def sentences(rows: pa.Table, chance: Vector, told: pa.Table) -> list[str]:
 
 
 def _phrase(feature: str, value: str | None, silence: int, gap: float | None) -> str:
-    if feature in {"days_since_last_order", GAPS}:
+    if feature == "days_since_last_order":
         usual = f", usually every {gap:.0f}" if gap is not None else " since the only one"
         return f"no order for {silence} {'day' if silence == 1 else 'days'}{usual}"
     form = PHRASES.get(feature, feature.replace("_", " ") + " is {}")

@@ -338,14 +338,12 @@ class Logistic(CustomerSilence):
         return self.line.of(self.encoder.encode(with_pace(rows)))
 
     def _effects(self, rows: pa.Table) -> tuple[list[str], Vector, Vector]:
-        wide = with_pace(rows)
-        parts = self.encoder.encode(wide) * self.line.coefficients[1:]
-        names = list(dict.fromkeys(name for name, _ in self.encoder.kept))
+        parts = self.encoder.encode(with_pace(rows)) * self.line.coefficients[1:]
+        names = (*BEHAVIOUR, GAPS, PACE)
         effects = np.zeros((rows.num_rows, len(names)))
         for at, (name, _) in enumerate(self.encoder.kept):
             effects[:, names.index(name)] += parts[:, at]
-        values = [numbers(wide, name) for name in names]
-        return names, np.column_stack(values) if values else effects, effects
+        return of_columns(rows, effects)
 
     def _kept_state(self) -> dict[str, Any]:
         return {"line": self.line.coefficients, "line_covariance": self.line.covariance, **self.encoder.state()}
@@ -430,11 +428,10 @@ class Boosted(CustomerSilence):
         return np.asarray(self.learner.predict(self._matrix(rows), raw_score=True, num_threads=1), np.float64)
 
     def _effects(self, rows: pa.Table) -> tuple[list[str], Vector, Vector]:
-        matrix = self._matrix(rows)
         if not rows.num_rows:
-            return list(self.learnt), matrix, matrix
-        told = np.asarray(self.learner.predict(matrix, pred_contrib=True, num_threads=1), np.float64)
-        return list(self.learnt), matrix, told[:, : len(self.learnt)]
+            return of_columns(rows, np.zeros((0, len(self.learnt))))
+        told = np.asarray(self.learner.predict(self._matrix(rows), pred_contrib=True, num_threads=1), np.float64)
+        return of_columns(rows, told[:, : len(self.learnt)])
 
     def _kept_state(self) -> dict[str, Any]:
         return {"packed": self.packed}
@@ -457,6 +454,14 @@ def with_pace(rows: pa.Table) -> pa.Table:
     for name, values in told.items():
         rows = rows.append_column(name, pa.array(values, mask=~np.isfinite(values)))
     return rows
+
+
+def of_columns(rows: pa.Table, effects: Vector) -> tuple[list[str], Vector, Vector]:
+    """Return the columns, their values and effects; the two made features' effects go to the column they speak of."""
+    told = effects[:, : len(BEHAVIOUR)].copy()
+    told[:, BEHAVIOUR.index("days_since_last_order")] += effects[:, -2]
+    told[:, BEHAVIOUR.index("n_order_days")] += effects[:, -1]
+    return list(BEHAVIOUR), np.column_stack([numbers(rows, name) for name in BEHAVIOUR]), told
 
 
 def _kept(chance: Vector) -> Vector:

@@ -117,7 +117,7 @@ class BgNbdGammaGamma(CustomerValue):
         n, t_x, age, mean = (part[known] for part in parts)
         logs = np.log(np.maximum(np.stack(self._factors(n, t_x, age, mean)), LEAST_FACTOR))
         logs -= np.array(self.typical)[:, None]
-        shown = {"days_since_last_order": age - t_x, "n_order_days": n, "net_sales_per_order_day": mean}
+        shown = {"days_since_last_order": age - t_x, "n_order_days": n, "net_sales": numbers(rows, "net_sales")[known]}
         names, values = np.array(list(shown)), np.stack(list(shown.values()))
         order = np.argsort(-np.abs(logs), axis=0, kind="stable")[:top]
         places, at = (index.T.ravel() for index in np.indices(order.shape))

@@ -28,9 +28,12 @@ class LogOdds:
         return told
 
     def variance(self, matrix: Vector) -> Vector:
-        """Return the sampling variance of each row's log-odds."""
-        wide = np.column_stack([np.ones(len(matrix)), matrix])
-        found: Vector = np.einsum("ij,jk,ik->i", wide, self.covariance, wide)
+        """Return the sampling variance of each row's log-odds, added up term by term for the same reason."""
+        columns = [np.ones(len(matrix)), *matrix.T]
+        found = np.zeros(len(matrix))
+        for one, row in zip(columns, self.covariance, strict=True):
+            for other, cell in zip(columns, row, strict=True):
+                found += one * cell * other
         return found
 
 
