@@ -73,7 +73,10 @@ DOORS = {
     "deltalake": {"lake": "the door to Delta"},
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
-    "lightgbm": {"models.classifiers": "one of the kinds that compete for a label"},
+    "lightgbm": {
+        "models.classifiers": "one of the kinds that compete for a label",
+        "models.customer_silence": "one of the candidates for churn",
+    },
     "matplotlib": {"plots": "the door to plots"},
     "requests": {"sources.transfer": "the door to the network"},
     "mlflow": {"registry": "the door to MLflow"},

@@ -10,9 +10,9 @@ A customer is told by three numbers: ``x`` repeat purchases (the first is not co
 the last purchase, ``age`` the time from the first purchase to the moment (T in the papers). Any unit of time does, one for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,11 @@ class BgNbd:
     b: float
     log_likelihood: float = float("nan")
     covariance: tuple[tuple[float, ...], ...] = ()
+
+    @classmethod
+    def from_state(cls, told: Mapping[str, Any]) -> "BgNbd":
+        """Return what ``dataclasses.asdict`` and JSON have made into a mapping."""
+        return cls(**{**told, "covariance": tuple(tuple(row) for row in told["covariance"])})
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -158,7 +163,7 @@ class BgNbd:
 
 
 def fit_bgnbd(triples: Triples) -> BgNbd:
-    """Fit a BG/NBD by maximum likelihood: L-BFGS on log-parameters with the analytic gradient.
+    """Fit a BG/NBD by maximum likelihood: BFGS on log-parameters with the analytic gradient.
 
     Raises ModelError if fewer than ten customers bought again: then nothing tells how customers stop.
     """
@@ -243,18 +248,20 @@ def maximise(
 
     first, _ = of(start)
     size = max(abs(first), 1.0)
+    low, high = np.array(bounds).T
 
     def loss(at: Vector) -> tuple[float, Vector]:
-        value, slope = of(at)
-        return -value / size, -slope / size
+        beyond = at - np.clip(at, low, high)
+        value, slope = of(np.clip(at, low - 1.0, high + 1.0))
+        return -value / size + float(beyond @ beyond), -slope / size + 2.0 * beyond
 
-    found = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500}
-    )
+    # BFGS instead of L-BFGS-B, whose LAPACK calls wake all threads for matrices of four rows.
+    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 500})
     if not np.isfinite(found.fun):
         raise ModelError(
             f"a likelihood must have a finite maximum; got {found.fun}. Look for values out of all measure."
         )
+    found.x = np.clip(found.x, low, high)
     at, step = found.x, 1e-4
     curve = np.empty((len(at), len(at)))
     for i in range(len(at)):

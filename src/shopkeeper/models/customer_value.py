@@ -4,7 +4,6 @@ Value is net sales times the margin, floored at 0: returns take value away, neve
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -118,7 +117,7 @@ class BgNbdGammaGamma(CustomerValue):
         n, t_x, age, mean = (part[known] for part in parts)
         logs = np.log(np.maximum(np.stack(self._factors(n, t_x, age, mean)), LEAST_FACTOR))
         logs -= np.array(self.typical)[:, None]
-        shown = {"days_since_last_order": age - t_x, "n_order_days": n, "net_sales_per_order_day": mean}
+        shown = {"days_since_last_order": age - t_x, "n_order_days": n, "net_sales": numbers(rows, "net_sales")[known]}
         names, values = np.array(list(shown)), np.stack(list(shown.values()))
         order = np.argsort(-np.abs(logs), axis=0, kind="stable")[:top]
         places, at = (index.T.ravel() for index in np.indices(order.shape))
@@ -137,8 +136,8 @@ class BgNbdGammaGamma(CustomerValue):
         return {"orders": asdict(self.orders), "values": asdict(self.values), "typical": self.typical}
 
     def _restore(self, state: State) -> None:
-        self.orders = BgNbd(**_with_tuples(state["orders"]))
-        self.values = GammaGamma(**_with_tuples(state["values"]))
+        self.orders = BgNbd.from_state(state["orders"])
+        self.values = GammaGamma.from_state(state["values"])
         self.typical = list(state["typical"])
 
 
@@ -194,7 +193,3 @@ def numbers(rows: pa.Table, name: str) -> Vector:
     """Return a column as floats, null as NaN."""
     values: Vector = rows[name].cast(pa.float64()).to_numpy()
     return values
-
-
-def _with_tuples(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {**told, "covariance": tuple(tuple(row) for row in told["covariance"])}

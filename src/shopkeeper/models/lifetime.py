@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
-from shopkeeper.evaluation import Candidate, Comparison, Report, compare, coverage, measure
+from shopkeeper.evaluation import Candidate, Comparison, Report, compare, coverage, measure_all
 from shopkeeper.models.buying import BgNbd, Vector
 from shopkeeper.models.customer_value import COVERAGE, BgNbdGammaGamma, CustomerValue, PastRate, numbers, past_of
 from shopkeeper.models.model import (
@@ -242,7 +242,7 @@ class Lifetime(Subject):
             Candidate(
                 model.name,
                 isinstance(model, PastRate),
-                {name: measure(name, actual, values, seed=seed) for name in self._metrics(actual)},
+                measure_all(self._metrics(actual), actual, values, seed=seed),
                 {"level": model.level},
             )
             for model, values in zip(contenders, told, strict=True)
@@ -272,7 +272,7 @@ class Lifetime(Subject):
             against_champion=against_champion,
             curves=curves,
             facts=facts,
-            notes=notes,
+            notes=tuple(notes),
         )
 
     def _metrics(self, actual: Vector) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """How much orders are worth, and what a customer may still spend: Gamma-Gamma, and ranges of future spending."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,11 @@ class GammaGamma:
     v: float
     log_likelihood: float = float("nan")
     covariance: tuple[tuple[float, ...], ...] = ()
+
+    @classmethod
+    def from_state(cls, told: Mapping[str, Any]) -> "GammaGamma":
+        """Return what ``dataclasses.asdict`` and JSON have made into a mapping."""
+        return cls(**{**told, "covariance": tuple(tuple(row) for row in told["covariance"])})
 
     def expected(self, n: Vector, mean: Vector) -> Vector:
         """Return the expected value of a customer's orders, given ``n`` observed ones of that mean.

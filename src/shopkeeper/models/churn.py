@@ -1,0 +1,493 @@
+"""Churn without a contract: who will place no order in the next days, when the next order may come, and why.
+
+The candidates (``models/customer_silence.py``): ``lightgbm``, ``logistic``, ``p_alive`` (BG/NBD); the baseline ``recency``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shopkeeper.errors import ModelError
+from shopkeeper.evaluation import (
+    METRICS,
+    Candidate,
+    Comparison,
+    Report,
+    calibration_points,
+    compare,
+    gain_points,
+    lift_points,
+    measure_all,
+    moments_before,
+    roc_auc,
+    roc_points,
+)
+from shopkeeper.models.buying import Vector
+from shopkeeper.models.customer_silence import (
+    IS_CHURNED,
+    KINDS,
+    Boosted,
+    CustomerSilence,
+    Logistic,
+    NotAlive,
+    Recency,
+)
+from shopkeeper.models.customer_value import numbers
+from shopkeeper.models.model import (
+    CUSTOMER_KEY,
+    VERSION_COLUMNS,
+    Column,
+    History,
+    Model,
+    PredictionTable,
+    Subject,
+    Tell,
+    Trained,
+    Trial,
+)
+from shopkeeper.vocabulary import AS_OF, CHURN, CUSTOMER_ID
+
+PRIMARY = "log_loss"
+REPORTED = (PRIMARY, "brier", "roc_auc", "pr_auc", "calibration_error")
+CANDIDATES = (Boosted, Logistic, NotAlive)
+GAP_QUANTILE, LEAST_HORIZON, MOST_HORIZON, USUAL_HORIZON = 0.9, 28, 180, 90
+MOST_MOMENTS = 12
+MOST_ROWS = 300_000
+LEAST_CUSTOMERS = 30
+ACTIVE_DAYS = 365
+REFERENCE_ROWS = 10_000
+TOLD_REASONS, READ_REASONS = 3, 8
+STEPS = 4
+SPACE: Mapping[str, Sequence[Any]] = {
+    "leaves": (4, 6, 10, 16),
+    "trees": (40, 80, 150, 300),
+    "rate": (0.03, 0.06, 0.1),
+    "rows_per_leaf": (20, 50, 100),
+    "penalty": (1.0, 10.0, 50.0),
+    "share_of_features": (0.3, 0.5, 0.8),
+}
+PHRASES: Mapping[str, str | tuple[str, str]] = {
+    "n_order_days": ("{} day with an order so far", "{} days with an order so far"),
+    "n_orders_30d": ("{} order in the last 30 days", "{} orders in the last 30 days"),
+    "n_orders_90d": ("{} order in the last 90 days", "{} orders in the last 90 days"),
+    "net_sales": "net sales of {} so far",
+    "net_sales_30d": "net sales of {} in the last 30 days",
+    "net_sales_90d": "net sales of {} in the last 90 days",
+    "sales_per_order_day": "sales of {} per order day",
+    "units_per_order": "{} units per order",
+    "lines_per_order": "{} lines per order",
+    "n_products": ("{} different product bought", "{} different products bought"),
+    "n_categories": ("{} category bought", "{} categories bought"),
+    "mean_days_between_orders": "{} days between orders on average",
+    "sd_days_between_orders": "days between orders spread by {}",
+    "cancellation_rate": "cancellation rate of {}",
+    "return_share": "{} of sales given back",
+    "discount_share": "{} of sales taken off by discounts",
+    "month_sales_mean": "net sales of {} a month",
+    "month_sales_sd": "monthly net sales spread by {}",
+    "month_sales_trend": "monthly net sales change by {} a month",
+    "n_sessions_30d": "{} visits in the last 30 days",
+    "n_sessions_90d": "{} visits in the last 90 days",
+    "days_since_last_session": "no visit for {} days",
+    "session_conversion": "{} of visits end in a purchase",
+    "cart_rate": "{} carts per view",
+}
+"""What a feature says of a customer; one with two forms has the singular first."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows at moments whose outcomes are known, and the moment held out, of one horizon."""
+
+    horizon_days: int
+    moment: date
+    training: pa.Table
+    held_out: pa.Table
+    everything: pa.Table
+
+
+class Churn(Subject):
+    """Who will place no order in the next ``horizon_days``; see ``docs/model-churn.md``.
+
+    ``horizon_days`` above 0 is taken as it is. Else it is the 90 % quantile of the days between a customer's order days,
+    rounded up to whole weeks, within 28 to 180 days and a third of the history; 90 where nobody came back. It defines the
+    question, so it may look at the whole history; it is kept in the recipe.
+
+    Everybody with an order before a moment counts, however long ago. The primary metric is log loss: a proper score, so
+    that only honest chances win, and one that makes certainty costly; areas under curves do not see calibration.
+    """
+
+    name: ClassVar[str] = CHURN
+    about: ClassVar[str] = "Which customers will place no order in the next days, when the next may come, and why."
+    tables: ClassVar[tuple[PredictionTable, ...]] = (
+        PredictionTable(
+            "churn_scores",
+            "one row per customer with an order before the moment, and moment",
+            (CUSTOMER_ID, AS_OF),
+            (
+                *CUSTOMER_KEY,
+                Column("horizon_days", pa.int64(), "churn is no order within so many days from the moment on"),
+                Column("churn_probability", pa.float64(), "chance of no order within the horizon, calibrated"),
+                Column(
+                    "probability_low", pa.float64(), "low end of the 95 % interval of the rate among such customers"
+                ),
+                Column("probability_high", pa.float64(), "high end of that interval"),
+                Column("risk_rank", pa.int64(), "place by churn probability, 1 the likeliest to stay away"),
+                Column("expected_next_order_on", pa.date32(), "day by which an order is as likely as not; null: never"),
+                Column("reasons", pa.string(), "what speaks most for the likelier of the two, in words"),
+                *VERSION_COLUMNS,
+            ),
+        ),
+        PredictionTable(
+            "churn_reasons",
+            "one row per customer, moment and place, up to three",
+            (CUSTOMER_ID, AS_OF, "place"),
+            (
+                *CUSTOMER_KEY,
+                Column("place", pa.int64(), "1 for the strongest"),
+                Column("feature", pa.string(), "the feature's name"),
+                Column("value", pa.string(), "its value; null where there is none"),
+                Column("effect", pa.float64(), "what it adds to the log-odds of staying away"),
+            ),
+        ),
+    )
+    models: ClassVar[Mapping[str, Callable[[Path], Model]]] = {name: kind.load for name, kind in KINDS.items()}
+
+    def __init__(self, *, horizon_days: int = 0) -> None:
+        self.horizon_days = horizon_days
+
+    def train(
+        self,
+        history: History,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        champion: Model | None = None,
+        seed: int = 0,
+        budget: float | None = None,
+        tell: Tell,
+    ) -> Trained:
+        """Fit the candidates before the held-out period, choose by their log loss on unseen customers, judge, refit.
+
+        A search tries parameters of ``lightgbm`` within the budget. Raises ModelError if the history is too short for two
+        windows, fewer than 30 customers are known, or all of them did the same.
+        """
+        recipe = dict(parameters or {})
+        horizon, rule = self._horizon(history, recipe.get("horizon_days"))
+        tell(self.name, "reading the past", 0, STEPS)
+        rows = _read(history, horizon)
+        notes: list[str] = []
+        tell(self.name, "fitting", 1, STEPS)
+        chosen_by = {**{kind.name: {} for kind in CANDIDATES}, **recipe.get("candidates", {})}
+        trials: list[Trial] = []
+        if budget is not None:
+            trials = _search(rows, horizon, seed, budget, tell)
+            if trials:
+                chosen_by[Boosted.name] = dict(min(trials, key=lambda trial: trial.value).parameters)
+        shape: dict[str, Any] = {"seed": seed, "horizon_days": horizon}
+        fitted: list[CustomerSilence] = []
+        for kind in CANDIDATES:
+            try:
+                fitted.append(kind(**shape, **chosen_by[kind.name]).fit(rows.training))
+            except ModelError as error:
+                notes.append(f"The candidate {kind.name} is left out: {error}")
+        baseline = Recency(**shape).fit(rows.training)
+        chosen = min(fitted, key=lambda model: model.validation) if fitted else baseline
+        tell(self.name, "judging", 2, STEPS)
+        contenders = [*fitted, baseline]
+        report = self._judge(chosen, contenders, rows, champion, seed, notes, {"horizon_rule": rule})
+        tell(self.name, "fitting on everything", 3, STEPS)
+        model = type(chosen)(**{**shape, **chosen.parameters}).fit(rows.everything)
+        sample = np.linspace(0, rows.everything.num_rows - 1, min(REFERENCE_ROWS, rows.everything.num_rows))
+        reference = rows.everything.take(sample.astype(np.int64))
+        return Trained(
+            model=model,
+            evaluated=chosen,
+            baseline=Recency(**shape).fit(rows.everything),
+            report=report,
+            parameters={"candidate": chosen.name, "candidates": chosen_by, "horizon_days": horizon},
+            reference=reference.append_column("score", model.score(reference)["churn_probability"]),
+            trials=trials,
+        )
+
+    def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
+        """Return ``churn_scores`` and ``churn_reasons`` as of a moment; see ``Subject.predict``."""
+        features = history.features([as_of])
+        rows = features.filter(pc.greater(features["n_order_days"], 0)).sort_by(CUSTOMER_ID)
+        scores = model.score(rows)
+        chance = numbers(scores, "churn_probability")
+        rank = np.empty(rows.num_rows, np.int64)
+        rank[np.argsort(-chance, kind="stable")] = np.arange(1, rows.num_rows + 1)
+        told = model.explain(rows, top=READ_REASONS)
+        wait = scores["days_to_next_order"].combine_chunks()
+        start = (as_of - date(1970, 1, 1)).days
+        days = pc.add(pc.cast(pc.floor(wait), pa.int32()), pa.scalar(start, pa.int32()))
+        main, reasons = self.tables
+        score_rows = {
+            CUSTOMER_ID: rows[CUSTOMER_ID],
+            AS_OF: rows[AS_OF],
+            "horizon_days": pa.array(np.full(rows.num_rows, model.parameters["horizon_days"], np.int64)),
+            "churn_probability": scores["churn_probability"],
+            "probability_low": scores["probability_low"],
+            "probability_high": scores["probability_high"],
+            "risk_rank": pa.array(rank),
+            "expected_next_order_on": days.cast(pa.date32()),
+            "reasons": pa.array(sentences(rows, chance, told), pa.string()),
+            "model": pa.array([model.name] * rows.num_rows, pa.string()),
+            "model_version": pa.array([version] * rows.num_rows, pa.string()),
+        }
+        first = told.filter(pc.less_equal(told["place"], TOLD_REASONS))
+        reason_rows = {
+            CUSTOMER_ID: rows[CUSTOMER_ID].take(first["row"]),
+            AS_OF: rows[AS_OF].take(first["row"]),
+            **{name: first[name] for name in ("place", "feature", "value", "effect")},
+        }
+        return {
+            main.name: main.check(pa.table(score_rows)),
+            reasons.name: reasons.check(pa.table(reason_rows)),
+        }
+
+    def _horizon(self, history: History, stored: int | None) -> tuple[int, str]:
+        """Return the horizon in days and the rule that gave it."""
+        if self.horizon_days > 0:
+            return self.horizon_days, "set by churn.horizon_days"
+        if stored:
+            return int(stored), "kept from the recipe"
+        first, last = history.first_day, history.last_day
+        if first is None or last is None:
+            raise ModelError("a shop must have orders before churn can be told; it has none. Load its orders.")
+        return horizon_of(history.order_days(), (last - first).days + 1)
+
+    def _judge(
+        self,
+        chosen: CustomerSilence,
+        contenders: Sequence[CustomerSilence],
+        rows: _Rows,
+        champion: Model | None,
+        seed: int,
+        notes: list[str],
+        facts: dict[str, Any],
+    ) -> Report:
+        held_out = rows.held_out
+        actual = numbers(held_out, IS_CHURNED)
+        told = {model.name: numbers(model.score(held_out), "churn_probability") for model in contenders}
+        metrics = [name for name in REPORTED if METRICS[name].is_defined(actual)]
+        candidates = [
+            Candidate(
+                model.name,
+                isinstance(model, Recency),
+                measure_all(metrics, actual, told[model.name], seed=seed),
+                {key: value for key, value in model.parameters.items() if key != "horizon_days"},
+            )
+            for model in contenders
+        ]
+        against_champion = None
+        if champion is not None:
+            against_champion = self._against(champion, rows, chosen, told[chosen.name], actual, seed, notes)
+        facts = {**facts, **_facts(chosen, contenders, rows, actual, told[chosen.name])}
+        last = rows.moment + timedelta(rows.horizon_days - 1)
+        curves = {"calibration": calibration_points(actual, told[chosen.name])}
+        if 0 < actual.sum() < len(actual):
+            for name, points in (("gain", gain_points), ("lift", lift_points), ("roc", roc_points)):
+                curves[name] = points(actual, told[chosen.name])
+        names = (chosen.name, Recency.name)
+        return Report(
+            subject=self.name,
+            held_out=(rows.moment, last),
+            n_rows=held_out.num_rows,
+            primary=PRIMARY,
+            chosen=chosen.name,
+            baseline=Recency.name,
+            candidates=candidates,
+            against_baseline=compare(PRIMARY, actual, told[chosen.name], told[Recency.name], names=names, seed=seed),
+            against_champion=against_champion,
+            curves=curves,
+            facts=facts,
+            notes=tuple(notes),
+        )
+
+    def _against(
+        self,
+        champion: Model,
+        rows: _Rows,
+        chosen: CustomerSilence,
+        mine: Vector,
+        actual: Vector,
+        seed: int,
+        notes: list[str],
+    ) -> Comparison | None:
+        horizon = champion.parameters.get("horizon_days")
+        if not isinstance(champion, CustomerSilence) or horizon != rows.horizon_days:
+            notes.append(
+                f"The champion {champion.name} could not be compared: it answers for {horizon} days, not for "
+                f"{rows.horizon_days}."
+            )
+            return None
+        try:
+            theirs = numbers(champion.score(rows.held_out), "churn_probability")
+        except ModelError as error:
+            notes.append(f"The champion could not be compared: {error}")
+            return None
+        names = (chosen.name, f"champion {champion.name}")
+        return compare(PRIMARY, actual, mine, theirs, names=names, seed=seed)
+
+
+def horizon_of(order_days: pa.Table, span_days: int) -> tuple[int, str]:
+    """Return the days without an order that are churn, from a shop's own gaps, and the rule in words.
+
+    ``order_days``: ``customer_id, ordered_on``; ``span_days``: of the history.
+    """
+    rows = order_days.sort_by([(CUSTOMER_ID, "ascending"), ("ordered_on", "ascending")])
+    who = rows[CUSTOMER_ID].combine_chunks()
+    on = rows["ordered_on"].cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64)
+    is_same = pc.equal(who[1:], who[:-1]).to_numpy(zero_copy_only=False) if len(who) > 1 else np.zeros(0, bool)
+    gaps = np.diff(on)[is_same]
+    third = span_days // 3
+    if not len(gaps):
+        return max(
+            min(USUAL_HORIZON, third), 1
+        ), f"{USUAL_HORIZON} days, for nobody came back; at most a third of the history"
+    wished = float(np.quantile(gaps, GAP_QUANTILE))
+    days = min(max(int(np.ceil(wished / 7)) * 7, LEAST_HORIZON), MOST_HORIZON, third)
+    return max(days, 1), (
+        f"nine in ten gaps between a customer's order days are {wished:.0f} days or shorter; in whole weeks, within "
+        f"{LEAST_HORIZON} to {MOST_HORIZON} days and a third of the history"
+    )
+
+
+def sentences(rows: pa.Table, chance: Vector, told: pa.Table) -> list[str]:
+    """Return one sentence for each row: the two strongest effects towards the likelier outcome, in words.
+
+    ``told``: what ``explain`` gave for the rows.
+    """
+    silence = rows["days_since_last_order"].to_pylist()
+    gaps = rows["mean_days_between_orders"].to_pylist() if "mean_days_between_orders" in rows.column_names else []
+    found: list[list[str]] = [[] for _ in silence]
+    stays_away = chance >= 0.5
+    for row, feature, value, effect in zip(
+        *(told[name].to_pylist() for name in ("row", "feature", "value", "effect")), strict=True
+    ):
+        if len(found[row]) >= 2 or (effect > 0) != stays_away[row] or value is None:
+            continue
+        gap = gaps[row] if gaps else None
+        phrase = _phrase(feature, value, silence[row], gap)
+        is_said = feature == "n_order_days" and gap is None and any("the only one" in part for part in found[row])
+        if phrase not in found[row] and not is_said:
+            found[row].append(phrase)
+    return [f"{'; '.join(parts).capitalize()}." if parts else "Nothing stands out." for parts in found]
+
+
+def _phrase(feature: str, value: str | None, silence: int, gap: float | None) -> str:
+    if feature == "days_since_last_order":
+        usual = f", usually every {gap:.0f}" if gap is not None else " since the only one"
+        return f"no order for {silence} {'day' if silence == 1 else 'days'}{usual}"
+    form = PHRASES.get(feature, feature.replace("_", " ") + " is {}")
+    number = float(value or 0)
+    shown = f"{number:.0f}" if number.is_integer() or abs(number) >= 100 else f"{number:.2g}"
+    return (form if isinstance(form, str) else form[int(number != 1)]).format(shown)
+
+
+def _read(history: History, horizon: int) -> _Rows:
+    """Return the rows of all moments whose outcome is known, parted into training and held-out."""
+    every = max(horizon // 3, 7)
+    moments, moment = moments_before(
+        history.first_day, history.last_day, horizon, every=every, least=max(horizon // 2, 7)
+    )
+    moments = [*moments[-MOST_MOMENTS:], moment]
+    features = history.features(moments)
+    outcomes = history.outcomes(moments, horizon)
+    rows = _with_outcome(features.filter(pc.greater(features["n_order_days"], 0)), outcomes)
+    is_held_out = pc.equal(rows[AS_OF], pa.scalar(moment, pa.date32()))
+    held_out = rows.filter(is_held_out)
+    if held_out.num_rows < LEAST_CUSTOMERS:
+        raise ModelError(
+            f"customers with an order before {moment} must be {LEAST_CUSTOMERS} or more to judge churn; got "
+            f"{held_out.num_rows}. Wait for more orders."
+        )
+    thin = max(-(-rows.num_rows // MOST_ROWS), 1)
+    everything = _thinned(rows, thin)
+    training = _thinned(rows.filter(pc.invert(is_held_out)), thin)
+    return _Rows(horizon, moment, training, held_out, everything)
+
+
+def _with_outcome(rows: pa.Table, outcomes: pa.Table) -> pa.Table:
+    """Return rows sorted by customer and moment with ``is_churned`` and ``days_to_next_order``."""
+    ahead = outcomes.select([CUSTOMER_ID, AS_OF, "n_order_days_ahead", "days_to_next_order"])
+    joined = rows.join(ahead, [CUSTOMER_ID, AS_OF], join_type="left outer")
+    joined = joined.sort_by([(CUSTOMER_ID, "ascending"), (AS_OF, "ascending")]).combine_chunks()
+    stayed = pc.equal(pc.fill_null(joined["n_order_days_ahead"], 0), 0)
+    return joined.drop_columns(["n_order_days_ahead"]).append_column(IS_CHURNED, stayed.cast(pa.int64()))
+
+
+def _thinned(rows: pa.Table, one_in: int) -> pa.Table:
+    """Return the rows of one customer in so many, dealt by a hash: all of a customer's or none."""
+    if one_in == 1:
+        return rows
+    return rows.filter(pa.array([crc32(f"thin {key}".encode()) % one_in == 0 for key in rows[CUSTOMER_ID].to_pylist()]))
+
+
+def _search(rows: _Rows, horizon: int, seed: int, budget: float, tell: Tell) -> list[Trial]:
+    """Return tries of boosted trees' parameters, the defaults first, until the seconds are spent; no held-out row is seen."""
+    rng = np.random.default_rng(seed)
+    trials: list[Trial] = []
+    started = perf_counter()
+    longest = 0.0
+    while perf_counter() - started + longest < budget:
+        begun = perf_counter()
+        drawn = {name: values[int(rng.integers(len(values)))] for name, values in SPACE.items()} if trials else {}
+        model = Boosted(seed=seed, horizon_days=horizon, **drawn).fit(rows.training)
+        seconds = perf_counter() - begun
+        longest = max(longest, seconds)
+        trials.append(Trial(Boosted.name, drawn, PRIMARY, model.validation, seconds))
+        tell(CHURN, f"trying {Boosted.name}", len(trials), None)
+    return trials
+
+
+def _facts(
+    chosen: CustomerSilence, contenders: Sequence[CustomerSilence], rows: _Rows, actual: Vector, told: Vector
+) -> dict[str, Any]:
+    """Return further figures: rates, what ranges and dates were worth, and the active alone."""
+    scores = chosen.score(rows.held_out)
+    is_active = numbers(rows.held_out, "days_since_last_order") <= ACTIVE_DAYS
+    facts: dict[str, Any] = {
+        "horizon_days": rows.horizon_days,
+        "training_moments": pc.count_distinct(rows.training[AS_OF]).as_py(),
+        "training_rows": rows.training.num_rows,
+        "churn_rate_training": float(numbers(rows.training, IS_CHURNED).mean()),
+        "churn_rate_held_out": float(actual.mean()),
+        "active_customers": int(is_active.sum()),
+        **{f"validation_log_loss_{model.name}": model.validation for model in contenders},
+        **_interval_coverage(scores, actual, told),
+        **_date_coverage(scores, rows),
+    }
+    if 0 < actual[is_active].sum() < is_active.sum():
+        facts["roc_auc_active"] = roc_auc(actual[is_active], told[is_active])
+    return facts
+
+
+def _interval_coverage(scores: pa.Table, actual: Vector, told: Vector) -> dict[str, Any]:
+    """Return the share of ten equal groups by probability whose observed rate lies within the group's mean interval."""
+    groups = np.array_split(np.lexsort((actual, told)), 10)
+    low, high = numbers(scores, "probability_low"), numbers(scores, "probability_high")
+    inside = [low[part].mean() <= actual[part].mean() <= high[part].mean() for part in groups if len(part)]
+    return {"interval_nominal": 0.95, "interval_coverage": float(np.mean(inside)), "interval_groups": len(inside)}
+
+
+def _date_coverage(scores: pa.Table, rows: _Rows) -> dict[str, Any]:
+    """Return how many customers had a date of the next order within the period, and the share who had ordered by it."""
+    wait = np.floor(numbers(scores, "days_to_next_order"))
+    came = numbers(rows.held_out, "days_to_next_order")
+    dated = wait < rows.horizon_days
+    if not dated.any():
+        return {"customers_with_a_date": 0}
+    return {
+        "customers_with_a_date": int(dated.sum()),
+        "ordered_by_the_date": float((came[dated] <= wait[dated]).mean()),
+    }
