@@ -31,7 +31,7 @@ def render() -> str:
     for schema in PUBLISHED_SCHEMAS:
         parts.append(f"\n## {schema}\n\n{ABOUT[schema]}\n")
         parts += [_table(path) for path in sorted((PROJECT / "models" / schema).glob("*.yml"))]
-    parts += [_prediction(table) for name in SUBJECTS for table in SUBJECT_CLASSES[name].tables]
+    parts += [_prediction(table) for name in SUBJECTS for table in SUBJECT_CLASSES[name]().tables]
     return "".join(parts)
 
 

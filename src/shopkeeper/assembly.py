@@ -1,5 +1,6 @@
 """Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from shopkeeper.sources.source import Source
 from shopkeeper.training import Studio
 from shopkeeper.warehouse import Warehouse
 
-SUBJECT_CLASSES: dict[str, type[Subject]] = {
+SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.SEGMENTS: Segments,
     v.CHURN: Churn,
     v.LIFETIME: Lifetime,

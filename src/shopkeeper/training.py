@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from shopkeeper import __version__
 from shopkeeper.errors import ModelError, ShopkeeperError, UsageError
@@ -222,9 +222,7 @@ def _register(
         trained.evaluated.save(folder / EVALUATED)
         (folder / DEFINITIONS).write_text(json.dumps(dict(history.definitions), indent=1, sort_keys=True), "utf-8")
         (folder / REPORT).write_text(to_json(report), "utf-8")
-        (folder / CARD).write_text(
-            card(report, about=subject.about, span=_span(history), decision=decision), "utf-8"
-        )
+        (folder / CARD).write_text(card(report, about=subject.about, span=_span(history), decision=decision), "utf-8")
         parquet.write_table(trained.reference, folder / REFERENCE)
         return studio.registry.register(
             subject.name,
@@ -244,6 +242,7 @@ def _register(
                 "lake_versions": json.dumps(state.lake_versions, sort_keys=True),
                 "code": f"{__version__}+{studio.warehouse.code()[:12]}",
                 "seed": str(studio.seed),
+                "n_watched": str(subject.watched(model, history, _span(history)[1] + timedelta(1)).num_rows),
             },
             is_baseline=model is trained.baseline,
             plots={f"{name}.png": picture for name, picture in plots.draw(report).items()},
@@ -460,7 +459,7 @@ class Watched:
 
     subject: str
     version: str
-    action: str
+    action: Literal["none", "warn", "retrain", "stop"]
     message: str
     report: "DriftReport | None" = None
 
@@ -477,8 +476,6 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
 
     ``policy``: warn, retrain or stop, as the settings say. Changes nothing. Raises UsageError as ``score``.
     """
-    from pyarrow import parquet
-
     from shopkeeper import drift as rules
 
     chosen = studio.chosen(only)
@@ -492,27 +489,54 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
                 continue
             version = _version(served)
             try:
-                model = subject.load(served.folder / MODEL)
-                current = subject.watched(model, history, history.last_day + timedelta(1))
-                reference = parquet.read_table(served.folder / REFERENCE)
-                since = date.fromisoformat(served.version.tags["as_of"])
-                hindsight = subject.hindsight(model, history, since)
+                report = _compare(studio, subject, served, history)
             except (ModelError, OSError) as error:
                 done.append(Watched(name, version, "warn", str(error)))
                 continue
-            report = rules.examine(reference, current, subject=name, version=version, seed=studio.seed)
-            if hindsight is not None:
-                report = rules.with_decay(report, hindsight, seed=studio.seed)
             action = rules.decide(report, policy)
             done.append(Watched(name, version, action.kind, action.sentence, report))
     return done
 
 
-def write_drift(done: Sequence[Watched], out: Path) -> None:
-    """Write what was found as one HTML page. Raises UsageError if the file cannot be written."""
+def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHistory) -> "DriftReport":
+    from pyarrow import parquet
+
     from shopkeeper import drift as rules
 
+    model = subject.load(served.folder / MODEL)
+    tags = served.version.tags
+    moment = _span(history)[1] + timedelta(1)
+    current = subject.watched(model, history, moment)
+    reference = parquet.read_table(served.folder / REFERENCE)
+    decays = []
+    seen = subject.hindsight(model, history, date.fromisoformat(tags["as_of"]))
+    if seen is not None and (reported := served.version.figures.get(f"{model.name}.{seen.metric}")):
+        decays.append(rules.decay(seen.metric, seen.truth, seen.predicted, reported, seed=studio.seed))
+    return rules.examine(
+        reference,
+        current,
+        columns=[name for name in model.columns if name in reference.column_names],
+        volume=rules.Volume(int(tags["n_watched"]), current.num_rows),
+        decays=decays,
+        subject=subject.name,
+        version=served.version.name,
+        about=(f"the training, on data before {tags['as_of']}", f"today's customers, as of {moment}"),
+    )
+
+
+def write_drift(done: Sequence[Watched], out: Path) -> list[Path]:
+    """Write each report into a folder, as a page and as JSON; return the files. Raises UsageError if it is not writable."""
+    from shopkeeper import drift as rules
+
+    written = []
     try:
-        out.write_text(rules.html([each.report for each in done if each.report]), "utf-8")
+        out.mkdir(parents=True, exist_ok=True)
+        for each in done:
+            if each.report is not None:
+                page = rules.html(each.report, rules.Action(each.action, each.message))
+                for kind, text in (("html", page), ("json", rules.to_json(each.report))):
+                    written.append(out / f"drift-{each.subject}.{kind}")
+                    written[-1].write_text(text, "utf-8")
     except OSError as error:
-        raise UsageError(f"the file must be writable; got: {error}. Name another with --out.") from error
+        raise UsageError(f"the folder must be writable; got: {error}. Name another with --out.") from error
+    return written

@@ -44,7 +44,9 @@ class BuildState:
     def content_id(self) -> str:
         """What tells this state of all tables from any other, predictions included."""
         told = json.dumps(self.scores, sort_keys=True)
-        return f"{self.build_id}-{hashlib.sha256(told.encode()).hexdigest()[:12]}" if self.scores else str(self.build_id)
+        return (
+            f"{self.build_id}-{hashlib.sha256(told.encode()).hexdigest()[:12]}" if self.scores else str(self.build_id)
+        )
 
 
 @dataclass(frozen=True)

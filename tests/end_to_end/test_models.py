@@ -31,7 +31,12 @@ def run(parts):
     """Run everything, models included, as `shopkeeper run` does."""
     with workflow.exclusive(parts.settings.home):
         return workflow.run(
-            parts.lake, parts.warehouse, parts.published, parts.sources, parts.studio, policy=parts.settings.drift.policy
+            parts.lake,
+            parts.warehouse,
+            parts.published,
+            parts.sources,
+            parts.studio,
+            policy=parts.settings.drift.policy,
         )
 
 
@@ -218,7 +223,9 @@ def test_the_policy_retrains_or_stops(world, copied):
     settings.write_text(settings.read_text().replace('"stop"', '"retrain"'))
     retraining = run(assemble(copied.settings.project))
     assert {each.action for each in retraining.drift} >= {"retrain"}
-    assert {each.subject for each in retraining.trainings} >= {each.subject for each in retraining.drift if each.action == "retrain"}
+    assert {each.subject for each in retraining.trainings} >= {
+        each.subject for each in retraining.drift if each.action == "retrain"
+    }
     assert retraining.version.number == version + 1
 
 
@@ -275,7 +282,9 @@ SMALL = {
     "three customers": [(5000 + n, "85123A", 2, f"1/{1 + n % 28}/2011", 2.5, 12340 + n % 3) for n in range(30)],
     "one order each": [(5000 + n, "85123A", 2, f"{1 + n % 9}/{1 + n % 28}/2011", 2.5, 12000 + n) for n in range(200)],
     "a single day": [(5000 + n, "85123A", 1 + n % 5, "3/4/2011", 2.5, 12000 + n % 60) for n in range(150)],
-    "all cancelled": [(f"C{5000 + n}", "85123A", -2, f"{1 + n % 9}/{1 + n % 28}/2011", 2.5, 12000 + n % 50) for n in range(150)],
+    "all cancelled": [
+        (f"C{5000 + n}", "85123A", -2, f"{1 + n % 9}/{1 + n % 28}/2011", 2.5, 12000 + n % 50) for n in range(150)
+    ],
 }
 
 

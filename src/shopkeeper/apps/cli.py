@@ -249,7 +249,9 @@ def train(
     subjects: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these models.")] = None,
     search: Annotated[
         float | None,
-        typer.Option(help="Try parameters for so many seconds a model; else the stored ones.", metavar="SECONDS", min=1),
+        typer.Option(
+            help="Try parameters for so many seconds a model; else the stored ones.", metavar="SECONDS", min=1
+        ),
     ] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
@@ -304,14 +306,16 @@ def score(
 @app.command()
 def drift(
     subjects: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Only these models.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.", metavar="FILE.html")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write each report there, as a page and as JSON.", metavar="DIR")
+    ] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
     """Compare today's data and scores with those the champions were trained on. Changes nothing.
 
-    Example: shopkeeper drift churn --out drift.html --project shop
+    Example: shopkeeper drift churn --out drift --project shop
     """
     from shopkeeper import training
     from shopkeeper.apps.screen import print_drift, print_json, progress
@@ -319,14 +323,13 @@ def drift(
     parts = _open(project, profile)
     with progress(quiet=as_json) as tell:
         done = training.drift(parts.studio, subjects or (), policy=parts.settings.drift.policy, tell=tell)
-    if out is not None:
-        training.write_drift(done, out)
+    written = training.write_drift(done, out) if out is not None else []
     if as_json:
         print_json([each.plain() for each in done])
     else:
         print_drift(done)
-        if out is not None:
-            print(f"wrote {out}")
+        for file in written:
+            print(f"wrote {file}")
 
 
 @app.command()
@@ -334,7 +337,9 @@ def features(
     out: Annotated[Path, typer.Option(help="The file to write: .parquet or .csv.", metavar="FILE")],
     as_of: Annotated[
         list[str] | None,
-        typer.Option(help="A moment: what was known before this day. May be repeated; the latest if none.", metavar="DAY"),
+        typer.Option(
+            help="A moment: what was known before this day. May be repeated; the latest if none.", metavar="DAY"
+        ),
     ] = None,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",

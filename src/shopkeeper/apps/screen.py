@@ -258,7 +258,8 @@ def _print_report(report: "Report") -> None:
     metrics = list(dict.fromkeys(metric for candidate in report.candidates for metric in candidate.figures))
     rows = [
         (
-            candidate.name + (" (baseline)" if candidate.is_baseline else " ←" if candidate.name == report.chosen else ""),
+            candidate.name
+            + (" (baseline)" if candidate.is_baseline else " ←" if candidate.name == report.chosen else ""),
             *(_figure(candidate.figures.get(metric)) for metric in metrics),
         )
         for candidate in report.candidates
@@ -287,11 +288,12 @@ def print_drift(done: Sequence["Watched"]) -> None:
     for each in done:
         mark = "[green]✓[/green]" if each.action == "none" else "[yellow]![/yellow]"
         out.print(f"  {mark} [bold]{each.version or each.subject}[/bold]: {_escaped(each.message, False)}")
-        if each.report:
-            found = [column for column in each.report.columns if column.alarm]
-            rows = [(column.name, column.psi, column.distance, column.message) for column in found[:12]]
-            if rows:
-                print_table(("column", "stability index", "distance", "what moved"), rows)
+        if each.report and each.report.alarms:
+            rows = [
+                (column.name, column.alarm, column.psi, column.distance, column.reason)
+                for column in each.report.alarms[:12]
+            ]
+            print_table(("column", "alarm", "stability index", "distance", "the column …"), rows)
 
 
 def print_models(found: Sequence["ModelVersion"]) -> None:

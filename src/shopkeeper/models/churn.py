@@ -45,14 +45,15 @@ from shopkeeper.models.model import (
     CUSTOMER_KEY,
     VERSION_COLUMNS,
     Column,
+    Hindsight,
     History,
     Model,
     PredictionTable,
     Subject,
-    Tell,
     Trained,
     Trial,
 )
+from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CHURN, CUSTOMER_ID
 
 PRIMARY = "log_loss"
@@ -219,8 +220,7 @@ class Churn(Subject):
 
     def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
         """Return ``churn_scores`` and ``churn_reasons`` as of a moment; see ``Subject.predict``."""
-        features = history.features([as_of])
-        rows = features.filter(pc.greater(features["n_order_days"], 0)).sort_by(CUSTOMER_ID)
+        rows = _buyers(history, as_of)
         scores = model.score(rows)
         chance = numbers(scores, "churn_probability")
         rank = np.empty(rows.num_rows, np.int64)
@@ -253,6 +253,27 @@ class Churn(Subject):
             main.name: main.check(pa.table(score_rows)),
             reasons.name: reasons.check(pa.table(reason_rows)),
         }
+
+    def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
+        """Return the customers with an order before the moment, with their churn probability as ``score``."""
+        rows = _buyers(history, as_of)
+        return rows.append_column("score", model.score(rows)["churn_probability"])
+
+    def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
+        """Return what was said of the last whole horizon, and who stayed away; see ``Subject.hindsight``."""
+        if history.last_day is None:
+            return None
+        horizon = int(model.parameters["horizon_days"])
+        moment = history.last_day + timedelta(1 - horizon)
+        rows = _buyers(history, moment)
+        if moment < since or rows.num_rows < LEAST_CUSTOMERS:
+            return None
+        ahead = history.outcomes([moment], horizon)
+        found = dict(zip(ahead[CUSTOMER_ID].to_pylist(), ahead["n_orders_ahead"].to_pylist(), strict=True))
+        stayed_away = np.array([not found.get(customer) for customer in rows[CUSTOMER_ID].to_pylist()], np.float64)
+        if len(np.unique(stayed_away)) < 2:
+            return None
+        return Hindsight(moment, PRIMARY, stayed_away, numbers(model.score(rows), "churn_probability"))
 
     def _horizon(self, history: History, stored: int | None) -> tuple[int, str]:
         """Return the horizon in days and the rule that gave it."""
@@ -335,8 +356,13 @@ class Churn(Subject):
         except ModelError as error:
             notes.append(f"The champion could not be compared: {error}")
             return None
-        names = (chosen.name, f"champion {champion.name}")
+        names = (chosen.name, champion.name)
         return compare(PRIMARY, actual, mine, theirs, names=names, seed=seed)
+
+
+def _buyers(history: History, as_of: date) -> pa.Table:
+    features = history.features([as_of])
+    return features.filter(pc.greater(features["n_order_days"], 0)).sort_by(CUSTOMER_ID)
 
 
 def horizon_of(order_days: pa.Table, span_days: int) -> tuple[int, str]:

@@ -47,10 +47,10 @@ from shopkeeper.models.model import (
     Model,
     PredictionTable,
     Subject,
-    Tell,
     Trained,
     Trial,
 )
+from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, LABEL_MODEL
 
 PRIMARY = "roc_auc"

@@ -27,10 +27,10 @@ from shopkeeper.models.model import (
     Model,
     PredictionTable,
     Subject,
-    Tell,
     Trained,
     Trial,
 )
+from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, LIFETIME
 
 PRIMARY = "mean_tweedie_deviance"

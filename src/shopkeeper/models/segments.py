@@ -28,7 +28,6 @@ from shopkeeper.models.model import (
     Model,
     PredictionTable,
     Subject,
-    Tell,
     Trained,
 )
 from shopkeeper.models.profiles import correlations, profile_of
@@ -38,7 +37,6 @@ from shopkeeper.models.segment_model import (
     FEATURES,
     OFTEN,
     OUTLIERS,
-    PROSPECTS,
     Floats,
     Segment,
     SegmentModel,
@@ -49,6 +47,7 @@ from shopkeeper.models.segment_model import (
 )
 from shopkeeper.models.surrogates import importances, surrogate_scores
 from shopkeeper.models.threshold_segments import SAMPLE, ThresholdSegments
+from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, SEGMENTS
 
 PRIMARY = "silhouette"
