@@ -516,7 +516,7 @@ def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHist
         reference,
         current,
         columns=[name for name in model.columns if name in reference.column_names],
-        volume=rules.Volume(int(tags["n_watched"]), current.num_rows),
+        volume=rules.Volume(int(tags["n_watched"]), current.num_rows) if "n_watched" in tags else None,
         decays=decays,
         subject=subject.name,
         version=served.version.name,
