@@ -3,7 +3,7 @@
     All that is counted is first dated by the day on which it came to be known, in a way that later rows cannot change;
     then a moment adds up what is dated before it. Sums are of whole numbers and decimals: their order does not matter. -#}
 
-{#- Columns of customer_features that hold money over a window of days back from the moment. -#}
+{#- Windows, in days back from the moment. -#}
 {% macro feature_windows() %}{{ return([30, 90, 365]) }}{% endmacro %}
 
 {#- The lines that count and have a customer; the purchases among events where a shop has no order lines. -#}
