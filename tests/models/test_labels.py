@@ -287,6 +287,14 @@ def train(history, **options):
 
 
 BASE = small()
+
+
+@pytest.fixture(scope="module")
+def on_base():
+    """Train once on the small history."""
+    return train(BASE)
+
+
 IDS = BASE.known["customer_id"].to_pylist()
 BAD = {
     "no labels": (labels_of([], [], kind=pa.int64()), "labels must be at hand"),
@@ -330,13 +338,14 @@ def test_strangers_and_gaps_are_left_out_and_counted():
     assert "may know what came after the label" in told
 
 
-def test_missing_values_and_constants_are_taken_and_noted():
+def test_missing_values_and_constants_are_taken_and_noted(on_base):
     """A number with gaps, an attribute that few have, a constant feature, and one that tells all."""
     gaps = pa.array(BASE.known["value"].to_numpy(), mask=np.arange(400) % 3 == 0)
     known = BASE.known.set_column(1, "value", gaps).append_column("same", pa.array(np.ones(400)))
     known = known.append_column("tells_all", pa.array(BASE.labelled["label"].to_numpy() + 0.5))
     said = pa.concat_tables([BASE.said, attributes_of({"id": IDS[:30], "rare": ["7"] * 30})])
-    notes = " ".join(train(replace(BASE, known=known, said=said)).report.notes)
+    trained = train(replace(BASE, known=known, said=said), parameters=on_base.parameters)
+    notes = " ".join(trained.report.notes)
     assert "Missing values occur in 2 columns and were taken as such: attribute_rare, value" in notes
     assert "do not vary were left out: same" in notes
     assert "alone tell the classes apart almost always: tells_all" in notes
@@ -361,10 +370,10 @@ def test_an_attribute_is_a_number_if_all_its_values_are():
     assert rows["attribute_code"].to_pylist()[:2] == ["x1", "0"]
 
 
-def test_an_attribute_that_changes_its_kind_or_goes_is_missing():
+def test_an_attribute_that_changes_its_kind_or_goes_is_missing(on_base):
     """A number learnt that is a text now counts where it is one; one that nobody has any more is missing for all."""
     said = attributes_of({"id": IDS, "size": [str(at % 50) for at in range(400)]})
-    model = train(replace(BASE, said=said)).model
+    model = train(replace(BASE, said=said), parameters=on_base.parameters).model
     turned = attributes_of({"id": IDS, "size": ["large", *(str(at % 50) for at in range(399))]})
     for now in (turned, turned.slice(0, 0)):
         told = Labels().predict(model, replace(BASE, said=now), NOW, version="labels/1")["label_scores"]
@@ -372,9 +381,9 @@ def test_an_attribute_that_changes_its_kind_or_goes_is_missing():
         assert told["score"].null_count == 0
 
 
-def test_a_model_of_older_columns_does_not_score():
+def test_a_model_of_older_columns_does_not_score(on_base):
     """A feature that is gone is named."""
-    model = train(BASE).model
+    model = on_base.model
     with pytest.raises(ModelError, match="missing: value"):
         Labels().predict(model, replace(BASE, known=BASE.known.drop_columns("value")), NOW, version="labels/1")
 
@@ -393,6 +402,17 @@ def test_a_label_of_the_small_hours_may_be_of_the_day_before():
         when = [datetime.combine(date(2024, 1, 5), datetime.min.time()) + timedelta(hours=hour)] * 400
         rows, _ = labelled_rows(replace(BASE, labelled=labels_of(IDS, BASE.labelled["label"].to_pylist(), when)))
         assert set(rows["as_of"].to_pylist()) == {day}
+
+
+def test_labels_without_a_day_are_not_mixed_with_those_that_have_one():
+    """A few undated among dated ones are left out; a few dated among undated ones are as of now, with the rest."""
+    day = datetime.combine(date(2024, 1, 5), datetime.min.time()) + timedelta(hours=15)
+    values = BASE.labelled["label"].to_pylist()
+    for n_dated, n_left, moment in ((300, 300, date(2024, 1, 5)), (100, 400, NOW)):
+        when = [day] * n_dated + [None] * (400 - n_dated)
+        rows, notes = labelled_rows(replace(BASE, labelled=labels_of(IDS, values, when)))
+        assert (rows.num_rows, set(rows["as_of"].to_pylist())) == (n_left, {moment})
+        assert "do not say when they became known" in notes[0]
 
 
 @pytest.mark.parametrize(("every", "expected"), [(7, 1), (45, 3), (150, 12)])
@@ -502,20 +522,20 @@ def test_a_recipe_that_does_not_fit_is_refused():
             train(BASE, parameters=wrong)
 
 
-def test_rows_of_a_history_in_any_order_give_the_same_scores():
+def test_rows_of_a_history_in_any_order_give_the_same_scores(on_base):
     """Labels, features and attributes shuffled: the same choice and the same scores."""
     order = np.random.default_rng(3).permutation(400)
     shuffled = Remembered(BASE.known.take(order), BASE.labelled.take(order[::-1]), BASE.said.take(order))
-    one, other = train(BASE), train(shuffled)
+    one, other = on_base, train(shuffled)
     assert one.parameters == other.parameters
     assert one.report.against_baseline == other.report.against_baseline
     rows = labelled_rows(BASE)[0]
     assert one.model.score(rows).equals(other.model.score(rows))
 
 
-def test_the_subject_loads_each_of_its_models(tmp_path):
+def test_the_subject_loads_each_of_its_models(on_base, tmp_path):
     """And gives the same scores."""
-    trained = train(BASE)
+    trained = on_base
     rows = labelled_rows(BASE)[0]
     for at, model in enumerate((trained.model, trained.baseline)):
         model.save(tmp_path / str(at))
