@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.models.customer_silence import BEHAVIOUR, KINDS
-from shopkeeper.models.customer_value import BgNbdGammaGamma, PastRate
+from shopkeeper.models.customer_value import BgNbdGammaGamma, MbgNbdGammaGamma, PastRate
 
 MOMENTS = [date(2024, 3, 1) + timedelta(30 * number) for number in range(4)]
 
@@ -45,5 +45,5 @@ def of_one_moment() -> pa.Table:
 
 CASES = {
     f"lifetime/{kind.name}": (functools.partial(kind, horizon_days=120, margin=0.4, level=0.93, seed=3), of_one_moment)
-    for kind in (BgNbdGammaGamma, PastRate)
+    for kind in (BgNbdGammaGamma, MbgNbdGammaGamma, PastRate)
 } | {f"churn/{name}": (functools.partial(kind, horizon_days=60, seed=3), rows) for name, kind in KINDS.items()}

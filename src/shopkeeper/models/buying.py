@@ -6,6 +6,10 @@ customer leaves for good with chance p, beta distributed with a and b. Gamma-Gam
 of monetary value", 2013): a customer's order values are gamma distributed with shape p and a rate that is itself gamma
 distributed over customers with shape q and rate v.
 
+In BG/NBD nobody leaves after the first purchase, so whoever bought once is alive for certain. The modified BG/NBD (Batislam,
+Denizel and Filiztekin, "Empirical validation and comparison of models for customer base analysis", International Journal of
+Research in Marketing 24, 2007) lets the first purchase be the last like any other: ``leaves_at_once`` throughout.
+
 A customer is told by three numbers: ``x`` repeat purchases (the first is not counted), ``t_x`` the time from the first to
 the last purchase, ``age`` the time from the first purchase to the moment (T in the papers). Any unit of time does, one for all.
 """
@@ -26,6 +30,7 @@ PRIOR_SD = 5.0
 """A vague prior on each log-parameter, for standard errors only: they stay finite where the data say nothing."""
 NEAR_POLE = 1e-6
 TINY = 1e-12
+NEWTON_STEPS, FLAT, ENOUGH = 50, 1e-9, 1e-12
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,10 @@ class Triples:
 
 @dataclass(frozen=True)
 class BgNbd:
-    """A fitted BG/NBD: r, alpha (in the unit of time), a, b, its log-likelihood, and the covariance of the log-parameters."""
+    """A fitted BG/NBD: r, alpha (in the unit of time), a, b, its log-likelihood, and the covariance of the log-parameters.
+
+    ``leaves_at_once``: the modified one, in which customers may leave right after the first purchase.
+    """
 
     r: float
     alpha: float
@@ -75,6 +83,7 @@ class BgNbd:
     b: float
     log_likelihood: float = float("nan")
     covariance: tuple[tuple[float, ...], ...] = ()
+    leaves_at_once: bool = False
 
     @classmethod
     def from_state(cls, told: Mapping[str, Any]) -> "BgNbd":
@@ -90,27 +99,32 @@ class BgNbd:
             name: float(value * sd) for name, value, sd in zip(("r", "alpha", "a", "b"), values, spread, strict=True)
         }
 
+    @property
+    def _first(self) -> int:
+        """How many chances to leave the first purchase gives."""
+        return int(self.leaves_at_once)
+
+    def stays(self, x: Vector, k: int) -> Vector:
+        """Return the chance to stay after the k-th future purchase of somebody who stayed after the one before it."""
+        passed = self.b + self._first + x + k - 1
+        return passed / (self.a + passed)
+
     def alive(self, x: Vector, t_x: Vector, age: Vector) -> Vector:
-        """Return P(alive at ``age``). A customer without a repeat purchase is alive for certain: one leaves after purchases."""
+        """Return P(alive at ``age``): 1 for those who never had a chance to leave."""
+        passed = x + self._first
         with np.errstate(over="ignore"):
             log_odds = (
                 np.log(self.a)
-                - np.log(self.b + np.maximum(x, 1) - 1)
+                - np.log(self.b + np.maximum(passed, 1) - 1)
                 + (self.r + x) * (np.log(self.alpha + age) - np.log(self.alpha + t_x))
             )
-            alive: Vector = np.where(x > 0, 1.0 / (1.0 + np.exp(log_odds)), 1.0)
+            alive: Vector = np.where(passed > 0, 1.0 / (1.0 + np.exp(log_odds)), 1.0)
         return alive
 
     def none_within(self, x: Vector, t_x: Vector, age: Vector, time: float) -> Vector:
         """Return P(no purchase in the ``time`` after ``age``): gone already, or alive and silent."""
         silent: Vector = np.exp((self.r + x) * (np.log(self.alpha + age) - np.log(self.alpha + age + time)))
         return 1.0 - self.alive(x, t_x, age) * (1.0 - silent)
-
-    def median_wait(self, x: Vector, age: Vector) -> Vector:
-        """Return the time within which the next purchase comes with chance one half, if the customer is alive."""
-        with np.errstate(over="ignore"):
-            wait: Vector = (self.alpha + age) * np.expm1(np.log(2.0) / (self.r + x))
-        return wait
 
     def expected_if_alive(self, x: Vector, age: Vector, time: Vector | float) -> Vector:
         """Return the expected purchases in the ``time`` after ``age`` of customers alive at ``age``.
@@ -121,7 +135,7 @@ class BgNbd:
         from scipy.special import hyp2f1
 
         a = self.a if abs(self.a - 1.0) > NEAR_POLE else 1.0 + NEAR_POLE
-        c = a + self.b + x - 1.0
+        c = a + self.b + self._first + x - 1.0
         c = np.where(np.abs(c - np.round(c)) < NEAR_POLE, np.where(c < NEAR_POLE, c + 2 * NEAR_POLE, c), c)
         end = self.alpha + age + time
         z, rest = time / end, (self.alpha + age) / end
@@ -149,7 +163,7 @@ class BgNbd:
             total += term
             if (term < TINY).all():
                 return total
-            stays *= (self.b + x + k - 1) / (self.a + self.b + x + k - 1)
+            stays *= self.stays(x, k)
             k += 1
 
     def expected(self, x: Vector, t_x: Vector, age: Vector, time: Vector | float) -> Vector:
@@ -159,10 +173,10 @@ class BgNbd:
     def expected_from_start(self, time: Vector) -> Vector:
         """Return the expected repeat purchases of a random customer in the ``time`` after the first purchase (equation 9)."""
         none = np.zeros(np.shape(time))
-        return self.expected_if_alive(none, none, time)
+        return self.expected(none, none, none, time)
 
 
-def fit_bgnbd(triples: Triples) -> BgNbd:
+def fit_bgnbd(triples: Triples, *, leaves_at_once: bool = False) -> BgNbd:
     """Fit a BG/NBD by maximum likelihood: BFGS on log-parameters with the analytic gradient.
 
     Raises ModelError if fewer than ten customers bought again: then nothing tells how customers stop.
@@ -176,33 +190,39 @@ def fit_bgnbd(triples: Triples) -> BgNbd:
     scale = float(np.average(triples.age, weights=triples.count))
     scaled = Triples(triples.x, triples.t_x / scale, triples.age / scale, triples.count, triples.of)
     bounds = [(-10.0, 10.0), (-14.0, 14.0), (-10.0, 7.0), (-10.0, 7.0)]
-    logs, covariance, value = maximise(lambda at: bgnbd_log_likelihood(at, scaled), np.zeros(4), bounds)
+    logs, covariance, value = maximise(
+        lambda at: bgnbd_log_likelihood(at, scaled, leaves_at_once=leaves_at_once), np.zeros(4), bounds
+    )
     r, alpha, a, b = np.exp(logs)
     # Time was divided by ``scale``: each repeat purchase's density carries a factor of 1 / scale.
     value -= float((triples.x * triples.count).sum()) * np.log(scale)
-    return BgNbd(float(r), float(alpha * scale), float(a), float(b), value, covariance)
+    return BgNbd(float(r), float(alpha * scale), float(a), float(b), value, covariance, leaves_at_once)
 
 
-def bgnbd_log_likelihood(logs: Vector, triples: Triples) -> tuple[float, Vector]:
+def bgnbd_log_likelihood(logs: Vector, triples: Triples, *, leaves_at_once: bool = False) -> tuple[float, Vector]:
     """Return the log-likelihood (equation 6 of the paper, in logs) and its gradient by the log-parameters (r, alpha, a, b)."""
     from scipy.special import digamma, gammaln
 
     r, alpha, a, b = np.exp(logs)
     x, t_x, age, count = triples.x, triples.t_x, triples.age, triples.count
-    again = x > 0
+    # ``passed``: chances to leave that a customer had, one of which, the last, may have been taken.
+    passed = x + int(leaves_at_once)
     by_x, back = np.unique(x, return_inverse=True)
+    by_passed = by_x + int(leaves_at_once)
+    last = b + np.maximum(passed, 1) - 1
     log_end, log_last = np.log(alpha + age), np.log(alpha + t_x)
     log_alive = -(r + x) * log_end
-    log_gone = np.where(again, np.log(a) - np.log(b + np.maximum(x, 1) - 1) - (r + x) * log_last, -np.inf)
+    log_gone = np.where(passed > 0, np.log(a) - np.log(last) - (r + x) * log_last, -np.inf)
     both = np.logaddexp(log_alive, log_gone)
     gone = np.exp(log_gone - both)
-    of_x = gammaln(r + by_x) - gammaln(r) + gammaln(a + b) - gammaln(a + b + by_x) + gammaln(b + by_x) - gammaln(b)
+    of_x = gammaln(r + by_x) - gammaln(r)
+    of_x += gammaln(a + b) - gammaln(a + b + by_passed) + gammaln(b + by_passed) - gammaln(b)
     value = float((count * (of_x[back] + r * np.log(alpha) + both)).sum())
-    sum_ab = digamma(a + b) - digamma(a + b + by_x)
+    sum_ab = digamma(a + b) - digamma(a + b + by_passed)
     by_r = (digamma(r + by_x) - digamma(r))[back] + np.log(alpha) - (1 - gone) * log_end - gone * log_last
     by_alpha = r / alpha - (r + x) * ((1 - gone) / (alpha + age) + gone / (alpha + t_x))
     by_a = sum_ab[back] + gone / a
-    by_b = (sum_ab + digamma(b + by_x) - digamma(b))[back] - gone / (b + np.maximum(x, 1) - 1)
+    by_b = (sum_ab + digamma(b + by_passed) - digamma(b))[back] - gone / last
     slopes = np.array([float((count * slope).sum()) for slope in (by_r, by_alpha, by_a, by_b)])
     return value, slopes * np.exp(logs)
 
@@ -230,7 +250,7 @@ def future_counts(
         reach = (weight * stays * above)[rows]
         counts[rows] += late[None, :] < reach[:, None]
         rows = rows[reach > late[0]]
-        stays[rows] *= (buying.b + x[rows] + k - 1) / (buying.a + buying.b + x[rows] + k - 1)
+        stays[rows] *= buying.stays(x[rows], k)
         near = rows[~is_far[rows]]
         mass[near] *= (shape[near] + k - 1) / k * chance[near]
         above[near] = np.maximum(above[near] - mass[near], 0.0)
@@ -261,14 +281,26 @@ def maximise(
         raise ModelError(
             f"a likelihood must have a finite maximum; got {found.fun}. Look for values out of all measure."
         )
-    found.x = np.clip(found.x, low, high)
-    at, step = found.x, 1e-4
-    curve = np.empty((len(at), len(at)))
-    for i in range(len(at)):
-        move = np.zeros(len(at))
-        move[i] = step
-        curve[i] = (of(at - move)[1] - of(at + move)[1]) / (2 * step)
-    curve = (curve + curve.T) / 2 + np.eye(len(at)) / PRIOR_SD**2
+    at, value = np.clip(found.x, low, high), of(np.clip(found.x, low, high))[0]
+    # Newton's steps to the end, for ridges on which BFGS stands still.
+    for _ in range(NEWTON_STEPS):
+        values, vectors = np.linalg.eigh(_curvature(of, at))
+        step = vectors @ ((vectors.T @ of(at)[1]) / np.maximum(np.abs(values), FLAT * size))
+        reached = np.clip(at + np.clip(step, -2.0, 2.0), low, high)
+        better = of(reached)[0]
+        if better - value <= ENOUGH * size:
+            break
+        at, value = reached, better
+    curve = _curvature(of, at) + np.eye(len(at)) / PRIOR_SD**2
     values, vectors = np.linalg.eigh(curve)
     spread = (vectors / np.maximum(values, 1.0 / PRIOR_SD**2)) @ vectors.T
-    return at, tuple(tuple(float(cell) for cell in row) for row in spread), float(of(at)[0])
+    return at, tuple(tuple(float(cell) for cell in row) for row in spread), float(value)
+
+
+def _curvature(of: Callable[[Vector], tuple[float, Vector]], at: Vector) -> Vector:
+    """Return the second derivatives of minus a log-likelihood, by differences of its gradient."""
+    step = 1e-4
+    curve = np.empty((len(at), len(at)))
+    for i, move in enumerate(np.eye(len(at)) * step):
+        curve[i] = (of(at - move)[1] - of(at + move)[1]) / (2 * step)
+    return (curve + curve.T) / 2

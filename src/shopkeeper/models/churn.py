@@ -1,6 +1,7 @@
 """Churn without a contract: who will place no order in the next days, when the next order may come, and why.
 
-The candidates (``models/customer_silence.py``): ``lightgbm``, ``logistic``, ``p_alive`` (BG/NBD); the baseline ``recency``.
+The candidates (``models/customer_silence.py``): ``lightgbm``, ``logistic``, ``p_alive`` (BG/NBD), and
+``p_alive_modified``; the baseline ``recency``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ from shopkeeper.models.customer_silence import (
     CustomerSilence,
     Logistic,
     NotAlive,
+    NotAliveModified,
     Recency,
 )
 from shopkeeper.models.customer_value import numbers
@@ -58,7 +60,7 @@ from shopkeeper.vocabulary import AS_OF, CHURN, CUSTOMER_ID
 
 PRIMARY = "log_loss"
 REPORTED = (PRIMARY, "brier", "roc_auc", "pr_auc", "calibration_error")
-CANDIDATES = (Boosted, Logistic, NotAlive)
+CANDIDATES = (Boosted, Logistic, NotAlive, NotAliveModified)
 GAP_QUANTILE, LEAST_HORIZON, MOST_HORIZON, USUAL_HORIZON = 0.9, 28, 180, 90
 MOST_MOMENTS = 12
 MOST_ROWS = 300_000

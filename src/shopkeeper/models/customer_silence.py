@@ -275,6 +275,7 @@ class NotAlive(CustomerSilence):
     """BG/NBD's own chance of no order within the horizon: gone already, or alive and silent; fitted as of the latest moment."""
 
     name: ClassVar[str] = "p_alive"
+    leaves_at_once: ClassVar[bool] = False
     features: ClassVar[tuple[str, ...]] = ()
     orders: BgNbd
     typical: float
@@ -282,7 +283,7 @@ class NotAlive(CustomerSilence):
     def _learn(self, rows: pa.Table, target: Vector) -> None:  # noqa: ARG002 - it learns from the past alone
         latest = rows.filter(pc.equal(rows[AS_OF], pc.max(rows[AS_OF])))
         n, t_x, age, _ = past_of(latest)
-        self.orders = fit_bgnbd(Triples.group(n - 1, t_x, age))
+        self.orders = fit_bgnbd(Triples.group(n - 1, t_x, age), leaves_at_once=self.leaves_at_once)
         self.typical = float(np.sort(self._silent(n, age)).mean())
 
     def _raw(self, rows: pa.Table) -> Vector:
@@ -315,6 +316,13 @@ class NotAlive(CustomerSilence):
 
     def _take_state(self, state: State) -> None:
         self.orders, self.typical = BgNbd.from_state(state["orders"]), float(state["typical"])
+
+
+class NotAliveModified(NotAlive):
+    """The same by the modified BG/NBD, in which the first order may have been the last."""
+
+    name: ClassVar[str] = "p_alive_modified"
+    leaves_at_once: ClassVar[bool] = True
 
 
 class Logistic(CustomerSilence):
@@ -440,7 +448,9 @@ class Boosted(CustomerSilence):
         self._unpack(state["packed"])
 
 
-KINDS: Mapping[str, type[CustomerSilence]] = {kind.name: kind for kind in (Recency, NotAlive, Logistic, Boosted)}
+KINDS: Mapping[str, type[CustomerSilence]] = {
+    kind.name: kind for kind in (Recency, NotAlive, NotAliveModified, Logistic, Boosted)
+}
 """The models by name, the simplest first."""
 
 

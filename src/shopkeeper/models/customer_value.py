@@ -1,4 +1,4 @@
-"""Two models of what a customer will spend: BG/NBD with Gamma-Gamma, and the baseline that lets everybody go on as before.
+"""Models of what a customer will spend: BG/NBD or its modified form with Gamma-Gamma, and the baseline that goes on as before.
 
 Value is net sales times the margin, floored at 0: returns take value away, never below nothing.
 """
@@ -75,6 +75,7 @@ class BgNbdGammaGamma(CustomerValue):
     """
 
     name: ClassVar[str] = "bgnbd_gamma_gamma"
+    leaves_at_once: ClassVar[bool] = False
     orders: BgNbd
     values: GammaGamma
     typical: list[float]
@@ -82,7 +83,7 @@ class BgNbdGammaGamma(CustomerValue):
     def _fit(self, rows: pa.Table) -> None:
         parts = past_of(rows)
         n, t_x, age, mean = (part[parts[0] > 0] for part in parts)
-        self.orders = fit_bgnbd(Triples.group(n - 1, t_x, age))
+        self.orders = fit_bgnbd(Triples.group(n - 1, t_x, age), leaves_at_once=self.leaves_at_once)
         paid = mean > 0
         self.values = fit_gamma_gamma(n[paid], mean[paid])
         logs = np.log(np.maximum(np.stack(self._factors(n, t_x, age, mean)), LEAST_FACTOR))
@@ -139,6 +140,13 @@ class BgNbdGammaGamma(CustomerValue):
         self.orders = BgNbd.from_state(state["orders"])
         self.values = GammaGamma.from_state(state["values"])
         self.typical = list(state["typical"])
+
+
+class MbgNbdGammaGamma(BgNbdGammaGamma):
+    """The same with the modified BG/NBD: the first order may have been the last, so one-order customers are not all alive."""
+
+    name: ClassVar[str] = "mbgnbd_gamma_gamma"
+    leaves_at_once: ClassVar[bool] = True
 
 
 class PastRate(CustomerValue):

@@ -1,6 +1,6 @@
 """Lifetime value: how much each customer will still spend, how sure that is, and whether the customer is still there.
 
-Two models compete (``models/customer_value.py``): ``bgnbd_gamma_gamma`` and the baseline ``past_rate``.
+The candidates (``models/customer_value.py``): ``bgnbd_gamma_gamma`` and ``mbgnbd_gamma_gamma``; the baseline ``past_rate``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,17 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
-from shopkeeper.evaluation import Candidate, Comparison, Report, compare, coverage, measure_all
+from shopkeeper.evaluation import METRICS, Candidate, Comparison, Report, compare, coverage, measure_all
 from shopkeeper.models.buying import BgNbd, Vector
-from shopkeeper.models.customer_value import COVERAGE, BgNbdGammaGamma, CustomerValue, PastRate, numbers, past_of
+from shopkeeper.models.customer_value import (
+    COVERAGE,
+    BgNbdGammaGamma,
+    CustomerValue,
+    MbgNbdGammaGamma,
+    PastRate,
+    numbers,
+    past_of,
+)
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
     VERSION_COLUMNS,
@@ -34,7 +42,8 @@ from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, LIFETIME
 
 PRIMARY = "mean_tweedie_deviance"
-METRICS = (PRIMARY, "rmse", "mae")
+REPORTED = (PRIMARY, "rmse", "mae")
+CANDIDATES: Mapping[str, type[BgNbdGammaGamma]] = {kind.name: kind for kind in (BgNbdGammaGamma, MbgNbdGammaGamma)}
 LEVELS = tuple(round(COVERAGE + 0.01 * i, 2) for i in range(10))
 LEAST_CUSTOMERS = 30
 LEAST_DAYS = 14
@@ -88,7 +97,7 @@ class Lifetime(Subject):
         ),
     )
     models: ClassVar[Mapping[str, Callable[[Path], Model]]] = {
-        BgNbdGammaGamma.name: BgNbdGammaGamma.load,
+        **{name: kind.load for name, kind in CANDIDATES.items()},
         PastRate.name: PastRate.load,
     }
 
@@ -120,23 +129,27 @@ class Lifetime(Subject):
         held_out = self._held_out(history, features.get(moment), moment, days)
         notes: list[str] = []
         trials: list[Trial] = []
-        tell(self.name, "setting the ranges", 1, STEPS)
+        tell(self.name, "choosing", 1, STEPS)
+        wanted = (parameters or {}).get("candidate")
         level = (parameters or {}).get("parameters", {}).get("level")
-        if level is None and before in features:
-            level, trials = self._level(features[before], history.outcomes([before], days_before), days_before, seed)
+        if (wanted not in CANDIDATES or level is None) and before in features:
+            trials = self._validate(features[before], history.outcomes([before], days_before), days_before, seed)
+        if trials:
+            wanted, level = trials[-1].candidate, trials[-1].parameters["level"]
         if level is None:
             level = COVERAGE
-            notes.append(
-                "The ranges are the model's own: the first quarter of the history is too thin to correct them."
-            )
+            notes.append("The ranges are the model's own: too few customers came back early enough to correct them.")
         tell(self.name, "fitting", 2, STEPS)
         shape: dict[str, Any] = {"seed": seed, "margin": self.margin, "level": level}
-        baseline = PastRate(**shape, horizon_days=days).fit(held_out.rows)
-        contenders: list[CustomerValue] = [baseline]
-        try:
-            contenders.insert(0, BgNbdGammaGamma(**shape, horizon_days=days).fit(held_out.rows))
-        except ModelError as error:
-            notes.append(f"The baseline past_rate stands alone: {error}")
+        contenders: list[CustomerValue] = []
+        for kind in sorted(CANDIDATES.values(), key=lambda kind: kind.name != wanted):
+            try:
+                contenders.append(kind(**shape, horizon_days=days).fit(held_out.rows))
+            except ModelError as error:
+                notes.append(f"The candidate {kind.name} is left out: {error}")
+        if not contenders:
+            notes.append("The baseline past_rate stands alone.")
+        contenders.append(PastRate(**shape, horizon_days=days).fit(held_out.rows))
         chosen = contenders[0]
         tell(self.name, "judging", 3, STEPS)
         report = self._judge(contenders, held_out, history, champion, seed, notes)
@@ -205,23 +218,40 @@ class Lifetime(Subject):
         value = np.maximum(aligned(rows, outcomes, "net_sales_ahead"), 0.0) * self.margin
         return _HeldOut(moment, days, rows, value, aligned(rows, outcomes, "n_order_days_ahead"))
 
-    def _level(self, rows: pa.Table, outcomes: pa.Table, days: int, seed: int) -> tuple[float | None, list[Trial]]:
-        """Return the least level, 90 % or more, whose range holds 90 % of customers in a period before the held-out one.
+    def _validate(self, rows: pa.Table, outcomes: pa.Table, days: int, seed: int) -> list[Trial]:
+        """Try the candidates on a period before the held-out one: by the primary metric, and the best one's ranges.
 
-        None if too few customers came back by then for a fit.
+        The last trial names the best candidate and the least level, 90 % or more, whose range held 90 % of customers.
+        Empty if too few customers had come back by then for a fit.
         """
-        started = perf_counter()
-        try:
-            fitted = BgNbdGammaGamma(seed=seed, margin=self.margin, horizon_days=days).fit(rows)
-        except ModelError:
-            return None, []
         value = np.maximum(aligned(rows, outcomes, "net_sales_ahead"), 0.0) * self.margin
+        shape: dict[str, Any] = {"seed": seed, "margin": self.margin, "horizon_days": days}
+        least = self._least(PastRate(**shape).fit(rows).score(rows))
+        fitted, trials = {}, []
+        for kind in CANDIDATES.values():
+            started = perf_counter()
+            try:
+                fitted[kind.name] = kind(**shape).fit(rows)
+            except ModelError:
+                continue
+            told = np.maximum(numbers(fitted[kind.name].score(rows), "expected_value"), least)
+            found = METRICS[PRIMARY].compute(value, told)
+            trials.append(Trial(kind.name, {}, PRIMARY, found, perf_counter() - started))
+        if not trials:
+            return []
+        best = min(trials, key=lambda trial: trial.value).candidate
+        started = perf_counter()
         for level in LEVELS:
-            scores = fitted.variant(level=level).score(rows)
+            scores = fitted[best].variant(level=level).score(rows)
             share = coverage(numbers(scores, "value_low"), numbers(scores, "value_high"), value).value
             if share >= COVERAGE:
                 break
-        return level, [Trial(BgNbdGammaGamma.name, {"level": level}, "coverage", share, perf_counter() - started)]
+        return [*trials, Trial(best, {"level": level}, "coverage", share, perf_counter() - started)]
+
+    @staticmethod
+    def _least(baseline: pa.Table) -> float:
+        """Return what a prediction counts as at least where it is judged."""
+        return max(LEAST_SHARE * float(numbers(baseline, "expected_value").mean()), 1e-9)
 
     def _judge(
         self,
@@ -235,7 +265,7 @@ class Lifetime(Subject):
         rows, actual = held_out.rows, held_out.value
         scores = [model.score(rows) for model in contenders]
         raw = [numbers(score, "expected_value") for score in scores]
-        least = max(LEAST_SHARE * float(raw[-1].mean()), 1e-9)
+        least = self._least(scores[-1])
         told = [np.maximum(values, least) for values in raw]
         names = [model.name for model in contenders]
         candidates = [
@@ -249,7 +279,7 @@ class Lifetime(Subject):
         ]
         against_champion = None
         if champion is not None:
-            against_champion = self._against(champion, held_out, told[0], least, seed, notes)
+            against_champion = self._against(names[0], champion, held_out, told[0], least, seed, notes)
         facts, curves = self._findings(contenders[0], scores[0], held_out, history)
         if facts["customers_without_value"]:
             notes.append(
@@ -276,10 +306,10 @@ class Lifetime(Subject):
         )
 
     def _metrics(self, actual: Vector) -> tuple[str, ...]:
-        return (*METRICS, "bias") if actual.sum() > 0 else METRICS
+        return (*REPORTED, "bias") if actual.sum() > 0 else REPORTED
 
     def _against(
-        self, champion: Model, held_out: _HeldOut, mine: Vector, least: float, seed: int, notes: list[str]
+        self, chosen: str, champion: Model, held_out: _HeldOut, mine: Vector, least: float, seed: int, notes: list[str]
     ) -> Comparison | None:
         if not isinstance(champion, CustomerValue):
             notes.append(f"The champion could not be compared: {champion.name} is no model of lifetime values.")
@@ -290,7 +320,11 @@ class Lifetime(Subject):
             notes.append(f"The champion could not be compared: {error}")
             return None
         values = np.maximum(numbers(theirs, "expected_value"), least)
+<<<<<<< HEAD
         names = (BgNbdGammaGamma.name, champion.name)
+=======
+        names = (chosen, f"champion {champion.name}")
+>>>>>>> lifetime
         return compare(PRIMARY, held_out.value, mine, values, names=names, seed=seed)
 
     def _findings(
@@ -321,7 +355,7 @@ class Lifetime(Subject):
             "order_days_by_frequency": by_frequency(n - 1, held_out.order_days, days_expected),
         }
         if isinstance(chosen, BgNbdGammaGamma):
-            facts |= {name: getattr(chosen.orders, name) for name in ("r", "alpha", "a", "b")}
+            facts |= {name: getattr(chosen.orders, name) for name in ("r", "alpha", "a", "b", "log_likelihood")}
             facts |= {f"{name}_se": value for name, value in chosen.orders.standard_errors.items()}
             facts |= {name: getattr(chosen.values, name) for name in ("p", "q", "v")}
             facts["frequency_value_correlation"] = _correlation(n, mean)

@@ -23,8 +23,10 @@ class LogOdds:
     covariance: Vector
 
     def of(self, matrix: Vector) -> Vector:
-        """Return the log-odds of each row. Added up row by row, so that a row's never depend on the others."""
-        told: Vector = self.coefficients[0] + (matrix * self.coefficients[1:]).sum(axis=1)
+        """Return the log-odds of each row. Added up column by column, so that a row's never depend on the others."""
+        told = np.full(len(matrix), self.coefficients[0])
+        for column, coefficient in zip(matrix.T, self.coefficients[1:], strict=True):
+            told += column * coefficient
         return told
 
     def variance(self, matrix: Vector) -> Vector:
