@@ -220,7 +220,15 @@ class Registry:
         """
         if not folder.is_dir() or not any(folder.iterdir()):
             raise ModelError(f"a version to register must have files; {folder} holds none. Train {subject} anew.")
-        digest = digest_of(folder)
+        if (folder / MANIFEST).exists():
+            raise ModelError(f"a version's files must not be called {MANIFEST}; {folder} holds one. Name it otherwise.")
+        told = {
+            **tags,
+            "shopkeeper.digest": digest_of(folder),
+            "shopkeeper.is_baseline": json.dumps(is_baseline),
+            "shopkeeper.figures": json.dumps({key: _triple(figure) for key, figure in figures.items()}),
+            "shopkeeper.parameters": json.dumps(parameters),
+        }
         with self._client() as client:
             name = self.prefix + subject
             model = self._model(client, subject)
@@ -243,13 +251,7 @@ class Registry:
                     name,
                     f"{run.info.artifact_uri}/{FILES}",
                     run.info.run_id,
-                    tags={
-                        **tags,
-                        "shopkeeper.digest": digest,
-                        "shopkeeper.is_baseline": json.dumps(is_baseline),
-                        "shopkeeper.figures": json.dumps({key: _triple(figure) for key, figure in figures.items()}),
-                        "shopkeeper.parameters": json.dumps(parameters),
-                    },
+                    tags=told,
                     await_creation_for=0,
                 ).version
                 client.set_registered_model_alias(name, CHALLENGER, str(number))
@@ -292,6 +294,7 @@ class Registry:
         for run in left:
             stands = client.search_model_versions(f"run_id = '{run.info.run_id}'")
             client.set_terminated(run.info.run_id, "FINISHED" if stands else "FAILED")
+            shutil.rmtree(self._draft(run.info.run_id), ignore_errors=True)
 
     def _log_trial(self, client: "MlflowClient", experiment: str, parent: str, place: int, trial: Try) -> None:
         run = client.create_run(
@@ -303,9 +306,12 @@ class Registry:
         _log(client, run.info.run_id, figures, trial.parameters)
         client.set_terminated(run.info.run_id)
 
+    def _draft(self, run_id: str) -> Path:
+        return self.root / "artifacts" / f"{run_id}.draft"
+
     def _store(self, client: "MlflowClient", run: "Run", folder: Path, plots: Mapping[str, bytes]) -> None:
         """Keep a run's files; in the folder, all of them appear at once."""
-        draft = self.root / "artifacts" / f"{run.info.run_id}.draft"
+        draft = self._draft(run.info.run_id)
         shutil.rmtree(draft, ignore_errors=True)
         try:
             shutil.copytree(folder, draft / FILES)
@@ -560,12 +566,18 @@ class Registry:
     def _create(self) -> None:
         """Make the database beside its place: a kill in the midst of MLflow's migrations leaves nothing half made."""
         from mlflow.tracking import MlflowClient
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
 
         self.root.mkdir(parents=True, exist_ok=True)
         draft = self.root / f"mlflow-{uuid.uuid4().hex}.draft"
         for left in self.root.glob("mlflow-*.draft*"):
             left.unlink()
-        MlflowClient(f"sqlite:///{draft.resolve()}").search_experiments(max_results=1)
+        event.listen(Engine, "connect", _write_without_waiting)
+        try:
+            MlflowClient(f"sqlite:///{draft.resolve()}").search_experiments(max_results=1)
+        finally:
+            event.remove(Engine, "connect", _write_without_waiting)
         _sync(draft)
         draft.replace(self._database)
 
@@ -584,9 +596,10 @@ class Registry:
                 f"still serve: install the MLflow that wrote it, or bring an older one up to date with `mlflow db upgrade`."
             )
         if error.error_code in PASSING or (self.uri and "API request to" in text):
+            # Of a failed request the last words tell why; before them stand addresses of objects and of the request.
+            why = text.rsplit(": ", 1)[-1].removesuffix('"))') if "Connection" in text else text
             return TransientError(
-                f"the registry must answer; {self._where} says: {text}. The champions still serve: try again when it is "
-                f"back."
+                f"the registry must answer; {self._where}: {why}. The champions still serve: try again when it is back."
             )
         return StorageError(f"the registry must do as it is asked; {self._where} says: {text}.")
 
@@ -671,6 +684,11 @@ def _triple(figure: Figure) -> tuple[float, float, float]:
 
 def _first_line(error: object) -> str:
     return _without_password((str(error).splitlines() or ["nothing"])[0].rstrip("."))
+
+
+def _write_without_waiting(connection: Any, _: Any) -> None:
+    # Some seventy migrations would each wait for the disk, for a file that counts only once it is synced and renamed.
+    connection.execute("pragma synchronous = off")
 
 
 def _without_password(text: str) -> str:

@@ -38,8 +38,8 @@ th { color: var(--soft); font-size: 13px; font-weight: 600; } td svg { width: 15
 """
 WORDS = {"strong": "strong", "warn": "moderate", "none": "steady"}
 AGEING_NOTE = (
-    "How long ago something was, and what adds up over the life of a customer, moves as time goes by. It raises no alarm; "
-    "what it does to the prediction would."
+    "How long ago something was, what adds up over the life of a customer, and what takes a long life to be known, moves as "
+    "time goes by. It raises no alarm; what it does to the prediction would."
 )
 VERDICTS = {"none": "Nothing to do.", "warn": "Look at this.", "retrain": "Train anew.", "stop": "Publishing stops."}
 

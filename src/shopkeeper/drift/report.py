@@ -38,10 +38,11 @@ FEW = 100
 
 AGEING: Final = frozenset(
     "days_since_first_order days_since_last_order days_since_last_session n_orders n_order_days gross_sales discounts "
-    "returns net_sales n_units n_products n_categories n_cancellations n_sessions n_views n_carts "
-    "n_purchase_events".split()
+    "returns net_sales n_units n_products n_categories n_cancellations n_sessions n_views n_carts n_purchase_events "
+    "mean_days_between_orders sd_days_between_orders month_sales_mean month_sales_sd month_sales_trend".split()
 )
-"""Features that move in any shop as time goes by: how long ago something was, and what adds up over a customer's life."""
+"""Features that move in any shop as time goes by: how long ago something was, what adds up over a customer's life, and
+what takes a long life to be large, or to be known at all (gaps between orders, spread and trend of months)."""
 
 Alarm = Literal["none", "warn", "strong"]
 POLICIES: Final = ("warn", "retrain", "stop")
