@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -174,6 +174,9 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
         budget=budget,
         tell=tell,
     )
+    if served and (compared := trained.report.against_champion):
+        named = replace(compared, against=served.version.name)
+        trained = replace(trained, report=replace(trained.report, against_champion=named))
     decision = gate(trained.report, has_champion=has_champion)
     tell("train", f"{name}: registering", 0, None)
     challenger = version = _register(studio, subject, history, trained, trained.model, decision)

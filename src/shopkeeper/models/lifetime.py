@@ -320,11 +320,7 @@ class Lifetime(Subject):
             notes.append(f"The champion could not be compared: {error}")
             return None
         values = np.maximum(numbers(theirs, "expected_value"), least)
-<<<<<<< HEAD
-        names = (BgNbdGammaGamma.name, champion.name)
-=======
-        names = (chosen, f"champion {champion.name}")
->>>>>>> lifetime
+        names = (chosen, champion.name)
         return compare(PRIMARY, held_out.value, mine, values, names=names, seed=seed)
 
     def _findings(
