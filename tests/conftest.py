@@ -39,12 +39,19 @@ def make_shop() -> Callable[..., Shopkeeper]:
 
 
 @pytest.fixture(scope="session")
-def run_shop() -> Callable[[Shopkeeper], workflow.Run]:
-    """Ingest, build and publish, as `shopkeeper run` does."""
+def run_shop() -> Callable[..., workflow.Run]:
+    """Ingest, build and publish, as `shopkeeper run --no-models` does; with ``models``, as `shopkeeper run` does."""
 
-    def run(parts: Shopkeeper) -> workflow.Run:
+    def run(parts: Shopkeeper, *, models: bool = False) -> workflow.Run:
         with workflow.exclusive(parts.settings.home):
-            return workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
+            return workflow.run(
+                parts.lake,
+                parts.warehouse,
+                parts.published,
+                parts.sources,
+                parts.studio if models else None,
+                policy=parts.settings.drift.policy,
+            )
 
     return run
 

@@ -22,4 +22,4 @@ def quickstart(tmp_path_factory, run_shop):
     for name, text in files_of((DOCS / "quickstart.md").read_text("utf-8")).items():
         (folder / name).write_text(text, "utf-8")
     parts = assemble(folder)
-    return parts, run_shop(parts)
+    return parts, run_shop(parts, models=True)

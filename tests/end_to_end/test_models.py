@@ -1,5 +1,6 @@
 """A shop whose models are trained, scored, promoted, refused, rolled back and lost, as its owner would see it."""
 
+import functools
 import json
 import os
 import shutil
@@ -27,19 +28,6 @@ TABLES = {
 }
 
 
-def run(parts):
-    """Run everything, models included, as `shopkeeper run` does."""
-    with workflow.exclusive(parts.settings.home):
-        return workflow.run(
-            parts.lake,
-            parts.warehouse,
-            parts.published,
-            parts.sources,
-            parts.studio,
-            policy=parts.settings.drift.policy,
-        )
-
-
 def ask(parts, sql):
     """The rows of a query to the current version."""
     return parts.serving.query(sql).rows
@@ -60,8 +48,14 @@ def export(folder, *, customers=700, days=420, seed=11):
     return folder
 
 
+@pytest.fixture(name="run", scope="module")
+def _run(run_shop):
+    """Run everything, models included."""
+    return functools.partial(run_shop, models=True)
+
+
 @pytest.fixture(name="world", scope="module")
-def _world(tmp_path_factory):
+def _world(tmp_path_factory, run):
     """A shop that was run once, with its parts and what the run did; tests work on copies."""
     folder = tmp_path_factory.mktemp("world")
     write_project(folder / "shop", preset="uci_online_retail", path=str(export(folder / "export")))
@@ -101,7 +95,7 @@ def test_a_run_trains_scores_and_publishes(world):
     assert ask(parts, "select count(*) from label_scores") == [(0,)]
 
 
-def test_a_second_run_changes_nothing(world):
+def test_a_second_run_changes_nothing(world, run):
     """Without new data nothing is trained, scored or published again."""
     parts, done = world
     again = run(parts)
@@ -110,7 +104,7 @@ def test_a_second_run_changes_nothing(world):
     assert again.version.number == done.version.number
 
 
-def test_the_same_shop_gives_the_same_predictions(world, tmp_path):
+def test_the_same_shop_gives_the_same_predictions(world, tmp_path, run):
     """Another project with the same file says the same of every customer, to the last bit."""
     parts, _ = world
     path = parts.settings.sources["uci_online_retail"].options["path"]
@@ -195,7 +189,7 @@ def test_a_champion_of_an_older_schema_leaves_its_table(copied):
     assert {each.status for each in training.score(copied.studio, ["churn"])} == {"scored"}
 
 
-def test_the_policy_retrains_or_stops(world, copied):
+def test_the_policy_retrains_or_stops(world, copied, run):
     """A shop that changes overnight: the policy warns, trains a challenger, or publishes nothing new."""
     parts, _ = world
     file = next((parts.settings.project.parent / "export").rglob("*.csv"))
@@ -241,7 +235,7 @@ def test_a_year_later_the_champion_is_challenged(copied):
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
-def test_killed_while_it_trains(world, tmp_path, share):
+def test_killed_while_it_trains(world, tmp_path, share, run):
     """A run killed anywhere in training, and run again, ends with models that serve and a whole published version."""
     parts, _ = world
     shop = tmp_path / "shop"
@@ -289,7 +283,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_a_shop_too_small_for_models_is_published_all_the_same(tmp_path, kind):
+def test_a_shop_too_small_for_models_is_published_all_the_same(tmp_path, kind, run):
     """Each model says in a sentence what it lacks, or serves its baseline; everything else is published."""
     parts = shop_of(tmp_path, SMALL[kind])
     done = run(parts)
