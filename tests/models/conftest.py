@@ -94,10 +94,10 @@ class OrdersInMemory:
 
 @pytest.fixture(scope="session")
 def history_of() -> Callable[..., OrdersInMemory]:
-    """Make a history from (customer, day number, value[, returned]) rows; day 0 is 1 January 2024."""
+    """Make a history from (customer, day number, value[, returned]) rows; day 0 is 1 January 2024 unless said."""
 
-    def make(rows: Iterable[tuple]) -> OrdersInMemory:
-        told = [(str(row[0]), START + timedelta(int(row[1])), float(row[2]), -float((*row, 0, 0)[3])) for row in rows]
+    def make(rows: Iterable[tuple], start: date = START) -> OrdersInMemory:
+        told = [(str(row[0]), start + timedelta(int(row[1])), float(row[2]), -float((*row, 0, 0)[3])) for row in rows]
         names, days, gross, back = zip(*told, strict=True) if told else ((), (), (), ())
         return OrdersInMemory(
             pa.table(
