@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shopkeeper import __version__
 from shopkeeper.errors import ModelError, ShopkeeperError, UsageError
-from shopkeeper.evaluation import Decision, Report, card, gate, to_json
+from shopkeeper.evaluation import Decision, Figure, Report, card, gate, to_json
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
 from shopkeeper.progress import Tell, silent
@@ -27,6 +27,33 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shopkeeper.drift import DriftReport
+
+__all__ = [
+    "Attempt",
+    "Difference",
+    "Figure",
+    "ModelVersion",
+    "Report",
+    "Scored",
+    "Studio",
+    "Training",
+    "Watched",
+    "card_of",
+    "compare",
+    "copy_files",
+    "drift",
+    "due",
+    "find",
+    "is_stale",
+    "promote",
+    "rollback",
+    "score",
+    "serving",
+    "train",
+    "versions",
+    "write_drift",
+    "write_features",
+]
 
 MODEL, EVALUATED = "model", "evaluated"
 REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card.md", "definitions.json"

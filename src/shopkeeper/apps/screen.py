@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from shopkeeper.evaluation import Figure, Report
     from shopkeeper.progress import Tell
-    from shopkeeper.registry import Difference, ModelVersion
     from shopkeeper.serving import Answer
-    from shopkeeper.training import Scored, Training, Watched
+    from shopkeeper.training import Difference, Figure, ModelVersion, Report, Scored, Training, Watched
     from shopkeeper.workflow import Ingest, Run
 
 BARS = " ▁▂▃▄▅▆▇█"
