@@ -103,6 +103,7 @@ class Model(ABC):
             "model": self.name,
             "seed": self.seed,
             "parameters": self.parameters,
+            "columns": list(self.columns),
             "state": {key: value for key, value in state.items() if key not in arrays},
         }
         (folder / STATE).write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
@@ -113,7 +114,7 @@ class Model(ABC):
     def load(cls, folder: Path) -> Self:
         """Read a model that ``save`` wrote; nothing in the folder is executed.
 
-        Raises ModelError if the folder holds no such model.
+        Raises ModelError if the folder holds no such model, or one that was made for other columns than it reads today.
         """
         told = read_state(folder)
         if told["model"] != cls.name:
@@ -123,6 +124,11 @@ class Model(ABC):
         model = cls(seed=told["seed"], **told["parameters"])
         model._restore(state)
         model.is_fitted = True
+        if odd := sorted(set(told["columns"]) ^ set(model.columns)):
+            raise ModelError(
+                f"a saved {cls.name} must be made for the columns that are read today; these differ: {', '.join(odd)}. "
+                f"Train it anew."
+            )
         return model
 
     def _check(self, rows: pa.Table, columns: Sequence[str]) -> None:
