@@ -59,9 +59,9 @@ DOORS = {
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
     "requests": {"sources.transfer": "the door to the network"},
-    "mlflow": {"registry": "the door to MLflow"},
-    "sqlalchemy": {"registry": "turns the errors of MLflow's database into ours"},
-    "alembic": {"registry": "turns the errors of MLflow's migrations into ours"},
+    "mlflow": {"registry.books": "the door to MLflow"},
+    "sqlalchemy": {"registry.books": "turns the errors of MLflow's database into ours"},
+    "alembic": {"registry.books": "turns the errors of MLflow's migrations into ours"},
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
 }
@@ -250,7 +250,7 @@ def test_every_module_has_a_subject():
 def test_only_settings_dbt_and_mlflow_know_the_environment():
     """The environment is read in one place; dbt's profile and MLflow can be told things in no other way."""
     readers = {name for name, path in modules_of(SOURCE).items() if "os.environ" in _code(path)}
-    assert readers == {"settings", "warehouse", "registry"}
+    assert readers == {"settings", "warehouse", "registry.books"}
 
 
 def _code(path: Path) -> str:
