@@ -18,6 +18,7 @@ import pytest
 from shopkeeper.errors import ModelError, StorageError, TransientError, UsageError
 from shopkeeper.evaluation import Figure
 from shopkeeper.registry import Registry, digest_of
+from shopkeeper.registry.shelf import Shelf
 
 FIGURES = {"auc": Figure(0.8, 0.75, 0.85), "brier": Figure(0.1, 0.09, 0.11)}
 RECIPE = {"candidate": "lightgbm", "parameters": {"num_leaves": 31, "moments": ["2011-06-01"]}}
@@ -38,7 +39,7 @@ def template(tmp_path_factory) -> Path:
     """A project's folder with an empty database: making one takes seconds, and a project may be moved."""
     root = tmp_path_factory.mktemp("template") / "models"
     registry = Registry(root)
-    with registry._client():
+    with registry._books.client():
         pass
     return root
 
@@ -152,11 +153,13 @@ def test_subjects_do_not_mix(registry, add, files):
 
 
 @pytest.mark.parametrize("subject", ["../churn", "", "Churn", "a/b"])
-def test_a_subject_is_a_word(registry, subject):
+def test_a_subject_is_a_word(registry, files, subject):
     """No name leads out of the folder."""
     for call in (registry.serving, registry.versions, registry.rollback):
         with pytest.raises(UsageError, match="plain lower-case word"):
             call(subject)
+    with pytest.raises(UsageError, match="plain lower-case word"):
+        registry.register(subject, folder=files(), figures={}, parameters={}, tags={})
 
 
 def test_a_version_that_does_not_exist_is_told(registry, add):
@@ -182,7 +185,7 @@ def test_mlflow_is_told_to_keep_quiet_and_the_environment_is_given_back(registry
     """Telemetry is off; afterwards the variables are what they were."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
-    with registry._client():
+    with registry._books.client():
         from mlflow.telemetry import get_telemetry_client
         from mlflow.telemetry.utils import is_telemetry_disabled
 
@@ -259,11 +262,11 @@ def test_a_kill_leaves_the_former_champion_and_repeating_finishes(registry, add,
     registry.promote("churn", 2)
     act = (lambda: registry.promote("churn", 3)) if verb == "promote" else (lambda: registry.rollback("churn"))
     place = {
-        "export": (Registry, "_export"),
+        "export": (Shelf, "export"),
         "line": (MlflowClient, "set_registered_model_tag"),
         "alias": (MlflowClient, "set_registered_model_alias"),
         "challenger": (MlflowClient, "get_registered_model" if verb == "rollback" else "delete_registered_model_alias"),
-        "pointer": (Registry, "_point"),
+        "pointer": (Shelf, "point"),
     }[step]
 
     def kill(*_: Any, **__: Any) -> None:
@@ -290,7 +293,7 @@ def test_what_serves_can_follow_the_alias(registry, add, monkeypatch):
     assert registry.settle("churn") is None
     registry.promote("churn", 1)
     assert registry.settle("churn").number == 1
-    with registry._client() as client:
+    with registry._books.client() as client:
         client.set_registered_model_alias("churn", "champion", "2")
     assert registry.serving("churn").number == 1
     assert registry.settle("churn").number == 2
@@ -303,14 +306,14 @@ def test_what_serves_can_follow_the_alias(registry, add, monkeypatch):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import shopkeeper.registry
+import shopkeeper.registry.registry
 from shopkeeper.registry import Registry
 {place}.{step} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 Registry(Path(sys.argv[1])).register("churn", folder=Path(sys.argv[2]), figures={{}}, parameters={{}}, tags={{}})
 """
 
 
-@pytest.mark.parametrize("step", ["_store", "_sync_all", "show"])
+@pytest.mark.parametrize("step", ["_store", "sync_all", "show"])
 def test_a_killed_registration_leaves_no_half_version(registry, add, files, step):
     """Killed before its files are whole: no version, and the next registration marks the run as failed. Killed at its
     end: the version stands.
@@ -319,7 +322,7 @@ def test_a_killed_registration_leaves_no_half_version(registry, add, files, step
         [
             sys.executable,
             "-c",
-            KILLED.format(step=step, place="shopkeeper.registry" if step == "_sync_all" else "Registry"),
+            KILLED.format(step=step, place="shopkeeper.registry.registry" if step == "sync_all" else "Registry"),
             str(registry.root),
             str(files()),
         ],
@@ -330,7 +333,7 @@ def test_a_killed_registration_leaves_no_half_version(registry, add, files, step
     before = [version.number for version in registry.versions("churn")]
     assert before == ([1] if step == "show" else [])
     add("two")
-    with registry._client() as client:
+    with registry._books.client() as client:
         runs = client.search_runs([client.get_experiment_by_name("churn").experiment_id])
     assert sorted(run.info.status for run in runs) == (
         ["FINISHED", "FINISHED"] if step == "show" else ["FAILED", "FINISHED"]
