@@ -61,7 +61,7 @@ DOORS = {
     "matplotlib": {"plots": "the door to plots"},
     "requests": {"sources.transfer": "the door to the network"},
     "skops": {"models.classifiers": "keeps a random forest without pickle"},
-    "sklearn": {"models.classifiers": "logistic regression and random forest"},
+    "sklearn": {"models.classifiers": "random forest"},
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
     "xgboost": {"models.classifiers": "one of the kinds that compete for a label"},
