@@ -381,6 +381,18 @@ def test_an_attribute_that_changes_its_kind_or_goes_is_missing(on_base):
         assert told["score"].null_count == 0
 
 
+def test_a_text_learnt_stays_a_text(on_base):
+    """Codes such as 007, beside one word, are texts; when the word is gone they are still those levels."""
+    codes = ["007" if at % 2 else "070" for at in range(400)]
+    said = attributes_of({"id": IDS, "code": [*codes[:399], "none"]})
+    model = train(replace(BASE, said=said), parameters=on_base.parameters).model
+    assert "attribute_code" in model.parameters["texts"]
+    now = replace(BASE, said=attributes_of({"id": IDS, "code": codes}))
+    before = replace(BASE, said=said)
+    one, other = (Labels().predict(model, known, NOW, version="labels/1")["label_scores"] for known in (before, now))
+    assert one.slice(0, 399)["score"].equals(other.slice(0, 399)["score"])
+
+
 def test_a_model_of_older_columns_does_not_score(on_base):
     """A feature that is gone is named."""
     model = on_base.model

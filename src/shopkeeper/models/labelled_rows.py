@@ -1,6 +1,5 @@
 """Rows to learn labels from: labelled customers with features and attributes as of the day the label became known."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -29,7 +28,7 @@ def labelled_rows(history: History) -> tuple[pa.Table, list[str]]:
     """
     labels, notes = _labels_of(history)
     labels, moments = _moments_of(labels, history, notes)
-    parts = []
+    parts, said = [], []
     for moment in moments:
         mine = labels.filter(pc.equal(labels[AS_OF], pa.scalar(moment, pa.date32())))
         known = history.features([moment])
@@ -37,6 +36,9 @@ def labelled_rows(history: History) -> tuple[pa.Table, list[str]]:
         found = mine.filter(at.is_valid())
         features = known.take(at.drop_null())
         parts.append(features.append_column(LABEL, found[LABEL]))
+        # Moment by moment, so that what is said of all customers is never held for all moments at once.
+        attributes = history.attributes([moment])
+        said.append(attributes.filter(pc.is_in(attributes[CUSTOMER_ID], found[CUSTOMER_ID].combine_chunks())))
     rows = pa.concat_tables(parts, promote_options="default")
     missing = labels.num_rows - rows.num_rows
     if not rows.num_rows:
@@ -48,7 +50,10 @@ def labelled_rows(history: History) -> tuple[pa.Table, list[str]]:
         notes.append(
             f"{missing:,} of {labels.num_rows:,} labelled customers were unknown when labelled and were left out."
         )
-    rows = with_attributes(history, moments, rows)
+    rows = with_attributes(rows, pa.concat_tables(said))
+    for at, name in enumerate(rows.column_names):
+        if name.startswith(ATTRIBUTE):
+            rows = rows.set_column(at, name, _numbers_or_texts(rows[name].combine_chunks()))
     return rows.sort_by([(CUSTOMER_ID, "ascending"), (AS_OF, "ascending")]), notes
 
 
@@ -114,9 +119,8 @@ def _year(day: date) -> date:
     return day.replace(month=1, day=1)
 
 
-def with_attributes(history: History, moments: Sequence[date], rows: pa.Table) -> pa.Table:
-    """Return the rows with a column per attribute: numbers if all its values are, else texts."""
-    tall = history.attributes(moments)
+def with_attributes(rows: pa.Table, tall: pa.Table) -> pa.Table:
+    """Return the rows with a column of texts per attribute that ``tall`` (customer_id, as_of, name, value) tells."""
     keys, own = _keys(rows), _keys(tall)
     at = pc.index_in(own, keys)
     names = tall["name"].combine_chunks()
@@ -126,7 +130,7 @@ def with_attributes(history: History, moments: Sequence[date], rows: pa.Table) -
         values = tall["value"].combine_chunks().filter(mine).to_numpy(zero_copy_only=False)
         column = np.full(rows.num_rows, None, object)
         column[places] = values
-        rows = rows.append_column(f"{ATTRIBUTE}{name}", _numbers_or_texts(pa.array(column, pa.string())))
+        rows = rows.append_column(f"{ATTRIBUTE}{name}", pa.array(column, pa.string()))
     return rows
 
 
@@ -137,6 +141,7 @@ def _keys(rows: pa.Table) -> pa.Array:
 
 
 def _numbers_or_texts(values: pa.Array) -> pa.Array:
+    """Return numbers if all values are, else the texts."""
     try:
         return values.cast(pa.float64())
     except pa.ArrowInvalid:

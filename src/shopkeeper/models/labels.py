@@ -176,7 +176,7 @@ class Labels(Subject):
         return rows.append_column("score", model.score(rows)["score"])
 
     def _everyone(self, model: Model, history: History, as_of: date) -> pa.Table:
-        return as_learnt(with_attributes(history, [as_of], history.features([as_of])), model)
+        return as_learnt(with_attributes(history.features([as_of]), history.attributes([as_of])), model)
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def split_of(rows: pa.Table, seed: int) -> Split:
 
     With several moments the latest are held out, and the folds test on later moments than they train on; else a quarter
     of each class by a hash of the customer's id, so that a customer who is held out today is held out next time too.
-    Raises ModelError if a class has fewer than 20 rows, or fewer than 5 held out or to train on.
+    Raises ModelError if a class has fewer than 20 rows.
     """
     label = rows[LABEL].to_numpy()
     fewest = min(int(label.sum()), int(len(label) - label.sum()))
@@ -296,10 +296,8 @@ def _choose(
     trials: list[Trial] = []
     began = time.perf_counter()
     for name, parameters in _tries(known, rng, endless=budget is not None):
-        spent, needed = (
-            time.perf_counter() - began,
-            max((one.seconds for one in trials if one.candidate == name), default=0),
-        )
+        spent = time.perf_counter() - began
+        needed = max((one.seconds for one in trials if one.candidate == name), default=0)
         if len(best) == len(KINDS) and budget is not None and spent + needed > budget:
             break
         tell("labels", f"{name} in {len(split.folds)} folds", len(trials), None if budget else N_DEFAULTS)
