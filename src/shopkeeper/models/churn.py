@@ -201,7 +201,7 @@ class Churn(Subject):
             except ModelError as error:
                 notes.append(f"The candidate {kind.name} is left out: {error}")
         baseline = Recency(**shape).fit(rows.training)
-        chosen = min(fitted, key=lambda model: model.validation) if fitted else baseline
+        chosen = min(fitted, key=lambda model: float(f"{model.validation:.5g}")) if fitted else baseline
         tell(self.name, "judging", 2, STEPS)
         contenders = [*fitted, baseline]
         report = self._judge(chosen, contenders, rows, champion, seed, notes, {"horizon_rule": rule})
@@ -378,10 +378,10 @@ def sentences(rows: pa.Table, chance: Vector, told: pa.Table) -> list[str]:
     ):
         if len(found[row]) >= 2 or (effect > 0) != stays_away[row] or value is None:
             continue
-        gap = gaps[row] if gaps else None
-        phrase = _phrase(feature, value, silence[row], gap)
-        is_said = feature == "n_order_days" and gap is None and any("the only one" in part for part in found[row])
-        if phrase not in found[row] and not is_said:
+        phrase = _phrase(feature, value, silence[row], gaps[row] if gaps else None)
+        if feature == "n_order_days" and value == "1" and silence[row] is not None and gaps and gaps[row] is None:
+            phrase = _phrase("days_since_last_order", value, silence[row], None)
+        if phrase not in found[row]:
             found[row].append(phrase)
     return [f"{'; '.join(parts).capitalize()}." if parts else "Nothing stands out." for parts in found]
 

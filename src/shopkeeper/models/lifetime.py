@@ -49,6 +49,7 @@ LEAST_DAYS = 14
 LEAST_SHARE = 0.01
 """Predictions count as at least this share of the baseline's mean where they are judged: a deviance divides by them."""
 CLASSES = 7
+LEAST_LEAVING = 0.001
 REFERENCE_ROWS = 10_000
 STEPS = 4
 
@@ -217,7 +218,8 @@ class Lifetime(Subject):
             trials.append(Trial(kind.name, {}, PRIMARY, found, perf_counter() - started))
         if not trials:
             return []
-        best = min(trials, key=lambda trial: trial.value).candidate
+        # Where nobody leaves, both are one model: the digits that differ are rounding, and the plainer one comes first.
+        best = min(trials, key=lambda trial: float(f"{trial.value:.5g}")).candidate
         started = perf_counter()
         for level in LEVELS:
             scores = fitted[best].variant(level=level).score(rows)
@@ -262,6 +264,10 @@ class Lifetime(Subject):
         if facts["customers_without_value"]:
             notes.append(
                 f"{facts['customers_without_value']} customers gave back all they bought, or more: their past counts as 0."
+            )
+        if facts.get("a", 1.0) < LEAST_LEAVING * facts.get("b", 1.0):
+            notes.append(
+                "In this history nobody seems to leave for good: P(alive) is near 1 for all and tells nothing."
             )
         if held_out.days < self.horizon_days:
             notes.append(
