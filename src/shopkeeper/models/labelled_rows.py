@@ -24,7 +24,7 @@ def labelled_rows(history: History) -> tuple[pa.Table, list[str]]:
 
     Features are as of the day of ``labelled_at`` (twelve hours before it, for it is UTC and a shop may lie west); of its
     month's first day where there are more than 24 such days (quarter, year where those are too many): earlier is safe.
-    Without ``labelled_at``: as of the day after the last order.
+    Where most have no ``labelled_at``, all are as of the day after the last order; else those without are left out.
     Raises ModelError if there are no labels, labels are not 0 or 1, or no labelled customer is known.
     """
     labels, notes = _labels_of(history)
@@ -79,13 +79,18 @@ def _moments_of(labels: pa.Table, history: History, notes: list[str]) -> tuple[p
         raise ModelError("a history must have orders to learn labels from; got none. Load orders first.")
     now = last + timedelta(days=1)
     days = [_day(value) for value in labels["labelled_at"].to_pylist()]
-    unknown = days.count(None)
-    if unknown:
+    undated = days.count(None)
+    if 0 < undated <= len(days) / 2:
+        notes.append(f"{undated:,} labels do not say when they became known, as the others do, and were left out.")
+        labels = labels.filter(pa.array([day is not None for day in days]))
+        days = [day for day in days if day]
+    elif undated:
         notes.append(
-            f"{unknown:,} labels do not say when they became known: their features are as of {now}, and may know what "
-            f"came after the label."
+            f"{undated:,} of {len(days):,} labels do not say when they became known: the features of all are as of {now}, and "
+            f"may know what came after the label."
         )
-    moments = [min(day, now) if day else now for day in days]
+        days = [now] * len(days)
+    moments = [min(day, now) for day in days if day]
     for start in (_month, _quarter, _year):
         if len(set(moments)) > MOST_MOMENTS:
             moments = [start(moment) if moment < now else now for moment in moments]
