@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from shopkeeper.errors import ModelError
-from shopkeeper.evaluation import gate
+from shopkeeper.evaluation import from_json, gate, to_json
 from shopkeeper.models.buying import BgNbd, Triples, bgnbd_log_likelihood, fit_bgnbd
 from shopkeeper.models.customer_value import BgNbdGammaGamma, PastRate
 from shopkeeper.models.lifetime import CANDIDATES, Lifetime, by_frequency
@@ -270,6 +270,7 @@ def test_one_customers_score_does_not_depend_on_the_others(shop):
 def test_the_truths_own_shop_is_won(trained):
     """Where the world is BG/NBD, it beats the baseline by more than noise, without bias, and its ranges hold 90 %."""
     report = trained.report
+    assert from_json(to_json(report)) == report
     assert gate(report, has_champion=False).promote
     figures = {candidate.name: candidate.figures for candidate in report.candidates}
     assert abs(figures["bgnbd_gamma_gamma"]["bias"].value) < 0.1

@@ -195,7 +195,7 @@ def fit_bgnbd(triples: Triples, *, leaves_at_once: bool = False) -> BgNbd:
     )
     r, alpha, a, b = np.exp(logs)
     # Time was divided by ``scale``: each repeat purchase's density carries a factor of 1 / scale.
-    value -= float((triples.x * triples.count).sum()) * np.log(scale)
+    value -= float((triples.x * triples.count).sum() * np.log(scale))
     return BgNbd(float(r), float(alpha * scale), float(a), float(b), value, covariance, leaves_at_once)
 
 

@@ -10,7 +10,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
-from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +41,7 @@ from shopkeeper.models.customer_silence import (
     NotAliveModified,
     Recency,
 )
-from shopkeeper.models.customer_value import numbers
+from shopkeeper.models.customer_value import numbers, thinned
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
     VERSION_COLUMNS,
@@ -202,11 +201,12 @@ class Churn(Subject):
             except ModelError as error:
                 notes.append(f"The candidate {kind.name} is left out: {error}")
         baseline = Recency(**shape).fit(rows.training)
-        chosen = min(fitted, key=lambda model: model.validation) if fitted else baseline
+        chosen = min(fitted, key=lambda model: float(f"{model.validation:.5g}")) if fitted else baseline
         tell(self.name, "judging", 2, STEPS)
         contenders = [*fitted, baseline]
         report = self._judge(chosen, contenders, rows, champion, seed, notes, {"horizon_rule": rule})
         tell(self.name, "fitting on everything", 3, STEPS)
+        kept = {**chosen_by, **{each.name: _without_horizon(each) for each in fitted}}
         model = type(chosen)(**{**shape, **chosen.parameters}).fit(rows.everything)
         sample = np.linspace(0, rows.everything.num_rows - 1, min(REFERENCE_ROWS, rows.everything.num_rows))
         reference = rows.everything.take(sample.astype(np.int64))
@@ -215,8 +215,10 @@ class Churn(Subject):
             evaluated=chosen,
             baseline=Recency(**shape).fit(rows.everything),
             report=report,
-            parameters={"candidate": chosen.name, "candidates": chosen_by, "horizon_days": horizon},
-            reference=reference.append_column("score", model.score(reference)["churn_probability"]),
+            parameters={"candidate": chosen.name, "candidates": kept, "horizon_days": horizon},
+            reference=reference.drop_columns([IS_CHURNED, "days_to_next_order"]).append_column(
+                "score", model.score(reference)["churn_probability"]
+            ),
             trials=trials,
         )
 
@@ -307,7 +309,7 @@ class Churn(Subject):
                 model.name,
                 isinstance(model, Recency),
                 measure_all(metrics, actual, told[model.name], seed=seed),
-                {key: value for key, value in model.parameters.items() if key != "horizon_days"},
+                _without_horizon(model),
             )
             for model in contenders
         ]
@@ -404,10 +406,10 @@ def sentences(rows: pa.Table, chance: Vector, told: pa.Table) -> list[str]:
     ):
         if len(found[row]) >= 2 or (effect > 0) != stays_away[row] or value is None:
             continue
-        gap = gaps[row] if gaps else None
-        phrase = _phrase(feature, value, silence[row], gap)
-        is_said = feature == "n_order_days" and gap is None and any("the only one" in part for part in found[row])
-        if phrase not in found[row] and not is_said:
+        phrase = _phrase(feature, value, silence[row], gaps[row] if gaps else None)
+        if feature == "n_order_days" and value == "1" and silence[row] is not None and gaps and gaps[row] is None:
+            phrase = _phrase("days_since_last_order", value, silence[row], None)
+        if phrase not in found[row]:
             found[row].append(phrase)
     return [f"{'; '.join(parts).capitalize()}." if parts else "Nothing stands out." for parts in found]
 
@@ -423,14 +425,17 @@ def _phrase(feature: str, value: str | None, silence: int, gap: float | None) ->
 
 
 def _read(history: History, horizon: int) -> _Rows:
-    """Return the rows of all moments whose outcome is known, parted into training and held-out."""
+    """Return the rows of all moments whose outcome is known, parted into training and held-out; at most about 300,000."""
     every = max(horizon // 3, 7)
     moments, moment = moments_before(
         history.first_day, history.last_day, horizon, every=every, least=max(horizon // 2, 7)
     )
     moments = [*moments[-MOST_MOMENTS:], moment]
-    features = history.features(moments)
     outcomes = history.outcomes(moments, horizon)
+    thin = -(-outcomes.num_rows // MOST_ROWS)
+    # Features are wide: of a large shop they are read moment by moment, and most customers left out at once.
+    asked = [moments] if thin <= 1 else [[day] for day in moments]
+    features = pa.concat_tables([thinned(history.features(days), thin) for days in asked])
     rows = _with_outcome(features.filter(pc.greater(features["n_order_days"], 0)), outcomes)
     is_held_out = pc.equal(rows[AS_OF], pa.scalar(moment, pa.date32()))
     held_out = rows.filter(is_held_out)
@@ -439,10 +444,7 @@ def _read(history: History, horizon: int) -> _Rows:
             f"customers with an order before {moment} must be {LEAST_CUSTOMERS} or more to judge churn; got "
             f"{held_out.num_rows}. Wait for more orders."
         )
-    thin = max(-(-rows.num_rows // MOST_ROWS), 1)
-    everything = _thinned(rows, thin)
-    training = _thinned(rows.filter(pc.invert(is_held_out)), thin)
-    return _Rows(horizon, moment, training, held_out, everything)
+    return _Rows(horizon, moment, rows.filter(pc.invert(is_held_out)), held_out, rows)
 
 
 def _with_outcome(rows: pa.Table, outcomes: pa.Table) -> pa.Table:
@@ -452,13 +454,6 @@ def _with_outcome(rows: pa.Table, outcomes: pa.Table) -> pa.Table:
     joined = joined.sort_by([(CUSTOMER_ID, "ascending"), (AS_OF, "ascending")]).combine_chunks()
     stayed = pc.equal(pc.fill_null(joined["n_order_days_ahead"], 0), 0)
     return joined.drop_columns(["n_order_days_ahead"]).append_column(IS_CHURNED, stayed.cast(pa.int64()))
-
-
-def _thinned(rows: pa.Table, one_in: int) -> pa.Table:
-    """Return the rows of one customer in so many, dealt by a hash: all of a customer's or none."""
-    if one_in == 1:
-        return rows
-    return rows.filter(pa.array([crc32(f"thin {key}".encode()) % one_in == 0 for key in rows[CUSTOMER_ID].to_pylist()]))
 
 
 def _search(rows: _Rows, horizon: int, seed: int, budget: float, tell: Tell) -> list[Trial]:
@@ -498,6 +493,10 @@ def _facts(
     if 0 < actual[is_active].sum() < is_active.sum():
         facts["roc_auc_active"] = roc_auc(actual[is_active], told[is_active])
     return facts
+
+
+def _without_horizon(model: CustomerSilence) -> dict[str, Any]:
+    return {key: value for key, value in model.parameters.items() if key != "horizon_days"}
 
 
 def _interval_coverage(scores: pa.Table, actual: Vector, told: Vector) -> dict[str, Any]:

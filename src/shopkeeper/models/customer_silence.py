@@ -27,7 +27,7 @@ from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 IS_CHURNED = "is_churned"
 PARTS = 4
 NORMAL = 1.959963984540054
-LEAST_MOMENTS = 3
+LEAST_MOMENTS, LEAST_OF_CLASS = 3, 10
 FARTHEST_DAYS = 1095.0
 """An order that is not as likely as not within three years is not expected at all."""
 
@@ -482,16 +482,19 @@ def _shift(odds: Vector, target: Vector, of_row: np.ndarray, n_moments: int) -> 
     """Return by how much a new moment's log-odds may be off, at 95 %: Student's t over the moments seen; 0 below three."""
     from scipy.special import stdtrit
 
-    if n_moments < LEAST_MOMENTS:
-        return 0.0
-    offsets = np.zeros(n_moments)
+    found = []
     for number in range(n_moments):
         mine = of_row == number
+        if min(target[mine].sum(), (1 - target[mine]).sum()) < LEAST_OF_CLASS:
+            continue
+        offset = 0.0
         for _ in range(50):
-            chance = chance_of(odds[mine] + offsets[number])
+            chance = chance_of(odds[mine] + offset)
             step = float((target[mine] - chance).sum() / max((chance * (1 - chance)).sum(), LEAST_CHANCE))
-            offsets[number] += np.clip(step, -1.0, 1.0)
+            offset += float(np.clip(step, -1.0, 1.0))
             if abs(step) < 1e-9:
                 break
-    spread = float(offsets.std(ddof=1))
-    return float(stdtrit(n_moments - 1, 0.975)) * spread * float(np.sqrt(1 + 1 / n_moments))
+        found.append(offset)
+    if len(found) < LEAST_MOMENTS:
+        return 0.0
+    return float(stdtrit(len(found) - 1, 0.975) * np.std(found, ddof=1) * np.sqrt(1 + 1 / len(found)))

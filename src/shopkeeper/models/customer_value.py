@@ -6,6 +6,7 @@ Value is net sales times the margin, floored at 0: returns take value away, neve
 from abc import abstractmethod
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from shopkeeper.errors import ModelError
 from shopkeeper.models.buying import BgNbd, Triples, Vector, fit_bgnbd
 from shopkeeper.models.model import Model, State
 from shopkeeper.models.spending import GammaGamma, fit_gamma_gamma, future_range
+from shopkeeper.vocabulary import CUSTOMER_ID
 
 COVERAGE = 0.9
 """The share of customers whose future value the published range is to hold."""
@@ -195,6 +197,14 @@ def past_of(rows: pa.Table) -> tuple[Vector, Vector, Vector, Vector]:
     age = numbers(rows, "days_since_first_order")
     mean = np.maximum(numbers(rows, "net_sales"), 0.0) / np.maximum(n, 1.0)
     return n, age - numbers(rows, "days_since_last_order"), age, mean
+
+
+def thinned(rows: pa.Table, one_in: int) -> pa.Table:
+    """Return the rows of one customer in so many, dealt by a hash of the id: all of a customer's rows or none."""
+    if one_in <= 1:
+        return rows
+    kept = [crc32(f"thin {key}".encode()) % one_in == 0 for key in rows[CUSTOMER_ID].to_pylist()]
+    return rows.filter(pa.array(kept, pa.bool_()))
 
 
 def numbers(rows: pa.Table, name: str) -> Vector:
