@@ -38,7 +38,6 @@ from shopkeeper.models.segment_model import (
     FEATURES,
     OFTEN,
     OUTLIERS,
-    PROSPECTS,
     Floats,
     Segment,
     SegmentModel,
@@ -205,7 +204,8 @@ class Segments(Subject):
         recipe, table = self._recipe(split, parameters, seed, is_search, tell)
         tell("segments", "fit", 0, 3)
         try:
-            evaluated = ThresholdSegments(seed=seed, **recipe).fit(split.fitted)
+            # Nobody is served by it, so nobody's certainty is needed.
+            evaluated = ThresholdSegments(seed=seed, **{**recipe, "bootstraps": 0}).fit(split.fitted)
             model = ThresholdSegments(seed=seed, **recipe).fit(split.everyone)
         except ModelError as error:
             if not parameters or is_search:
