@@ -132,9 +132,9 @@ def blobs() -> np.ndarray:
     """Four groups of 100 at the corners of (10 or 200 days) x (1 or 20 orders), amounts alike."""
     rng = np.random.default_rng(0)
     corners = np.repeat([[10, 1], [10, 20], [200, 1], [200, 20]], 100, axis=0)
-    return np.column_stack([corners[:, 0] + rng.integers(-5, 6, 400), corners[:, 1], rng.integers(90, 110, 400)]).astype(
-        float
-    )
+    return np.column_stack(
+        [corners[:, 0] + rng.integers(-5, 6, 400), corners[:, 1], rng.integers(90, 110, 400)]
+    ).astype(float)
 
 
 def fitted(values: np.ndarray, labels: np.ndarray, leaves: int, least: int = 5) -> tuple[Tree, np.ndarray]:
@@ -150,7 +150,9 @@ def test_groups_at_corners_are_told_apart_without_a_mistake():
     assert np.array_equal(tree.assign(values), labels)
     assert tree.n_leaves == 4
     assert {box[0] for _, box in tree.leaves()} <= {
-        (-np.inf, float(day)) if low else (float(day), np.inf) for day in (30, 60, 90, 120, 180) for low in (True, False)
+        (-np.inf, float(day)) if low else (float(day), np.inf)
+        for day in (30, 60, 90, 120, 180)
+        for low in (True, False)
     }
     np.testing.assert_allclose(centres, [values[labels == each].mean(axis=0) for each in range(4)])
 
