@@ -34,8 +34,8 @@ JUDGED = 5_000
 """Customers that silhouettes are computed over at most: they take time with the square of the rows."""
 STARTS, FREE_STARTS, MOST_TREES = 8, 20, 3
 CHOICE_BOOTSTRAPS = 12
-BLOCK = 64
-"""Rows whose distances to all others are held at a time: few enough to stay in the processor's cache."""
+BLOCK = 16
+"""Rows whose distances to all others are held at a time: so few that the processor's cache holds them, and one thread serves best."""
 LITTLE_RANK = 0.5
 """How much worse than the best mean rank a smaller k may be: differences below turn round from month to month."""
 LITTLE_STABILITY = 0.02
