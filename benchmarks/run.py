@@ -1,6 +1,6 @@
 """What Shopkeeper's speed is, as ratios against named peers measured in the same run, on this machine.
 
-    python benchmarks/run.py [retail] [help] [events] [--events N]
+    python benchmarks/run.py [retail] [help] [features] [events] [--events N]
 
 `retail` wants the Online Retail workbook (../shared/data or SHOPKEEPER_DATA); `events` simulates N events (20,000,000 by
 default, 2.4 GB) in a temporary folder. Every figure is the wall time of a cold process unless it says otherwise.
@@ -180,6 +180,13 @@ def of_events(folder: Path, n_events: int) -> Iterator[Figure]:
     yield Figure("publishing them", seconds, copy, peer, "", memory)
 
 
+def of_features(folder: Path) -> Iterator[Figure]:
+    """Features of many lines against data frames, results equal."""
+    from features import measured
+
+    yield from (Figure(*found) for found in measured(folder))
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Make a temporary folder and take it away."""
@@ -193,17 +200,18 @@ def workplace() -> Iterator[Path]:
 def main() -> None:
     """Measure what is asked for and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], "help", "retail", "events"], default=[])
+    parser.add_argument("parts", nargs="*", choices=[[], "help", "retail", "features", "events"], default=[])
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     chosen = parser.parse_args()
-    parts = chosen.parts or ["help", "retail", "events"]
+    parts = chosen.parts or ["help", "retail", "features", "events"]
     with workplace() as folder:
         if not chosen.json:
             print("| what | seconds | ratio | peer | peak memory | target |\n|---|---|---|---|---|---|", flush=True)
         makers = {
             "help": of_help,
             "retail": lambda: of_retail(folder),
+            "features": lambda: of_features(folder),
             "events": lambda: of_events(folder, chosen.events),
         }
         for part in parts:

@@ -59,7 +59,7 @@ def tables_of() -> Callable[..., dict[str, list[tuple]]]:
             tables = connection.execute(
                 "select schema_name || '.' || table_name, string_agg('\"' || column_name || '\"', ', ' order by column_index) "
                 "from duckdb_columns() where database_name = current_database() and not list_contains(?, column_name) "
-                "and schema_name in ('core', 'metrics') group by all",
+                "and schema_name in ('core', 'metrics', 'features') group by all",
                 [list(but)],
             ).fetchall()
             for table, columns in sorted(tables):

@@ -5,9 +5,11 @@ import importlib
 import itertools
 import json
 import math
+import re
 import time
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -364,3 +366,22 @@ def test_a_model_card_tells_all(report):
         "- It is of no use for guests.",
     ):
         assert piece in text
+
+
+# The document
+
+PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
+
+
+def test_the_examples_in_the_document_run(capsys):
+    """One after the other, with what they import and nothing else."""
+    names: dict = {}
+    for example in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
+        exec(example, names)  # noqa: S102
+    assert len(names["folds"]) > 1
+    assert capsys.readouterr().out.count("Figure(") == 2
+
+
+def test_the_document_names_every_metric():
+    """Each has a row with its definition."""
+    assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE) == list(METRICS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -39,14 +39,17 @@ OF_CORE = {name: f"{v.CORE}.{name}" for name in (v.ORDER_LINES, v.EVENTS, SESSIO
 
 _TEXT, _DAY, _AT, _FLAG, _WHOLE = pa.string(), pa.date32(), pa.timestamp("us"), pa.bool_(), pa.int64()
 # What stands for a relation where a caller has order lines alone.
-_NONE = {
+NOTHING = {
     v.EVENTS: pa.schema(
         {
             **dict.fromkeys(
                 ("event_id", "event_type", "customer_id", "session_id", "product_id", "category_code"), _TEXT
             ),
-            **{"occurred_at": _AT, "occurred_on": _DAY, "is_duplicate": _FLAG},
-            **{"quantity": pa.decimal128(18, 3), "revenue": pa.decimal128(38, 4)},
+            "occurred_at": _AT,
+            "occurred_on": _DAY,
+            "is_duplicate": _FLAG,
+            "quantity": pa.decimal128(18, 3),
+            "revenue": pa.decimal128(38, 4),
         }
     ),
     SESSIONS: pa.schema(
@@ -62,7 +65,7 @@ _NONE = {
     CATALOGUE: pa.schema({"product_id": _TEXT, "category": _TEXT}),
 }
 
-Relation = pa.Table | str
+Relation: TypeAlias = pa.Table | str
 """Rows in memory, or the name of a table or view of the connection, such as ``core.order_lines``."""
 
 
@@ -119,7 +122,7 @@ def features_of_lines(
             "order lines must be what the shop's orders are made of, to be scored; got features.orders_from = 'events'. "
             "Hand in events, or change the setting and train anew."
         )
-    empty = {name: schema.empty_table() for name, schema in _NONE.items()}
+    empty = {name: schema.empty_table() for name, schema in NOTHING.items()}
     known = {**empty, **(relations or {}), RAW_LINES: _as_contracted(connection, lines)}
     described = _answer(connection, sql_of[DESCRIBED_LINES], known)
     return compute(connection, sql_of[CUSTOMER_FEATURES], {**known, v.ORDER_LINES: described}, [as_of])

@@ -137,7 +137,7 @@ def test_every_published_table_and_column_is_documented(quickstart):
     with parts.published.open() as connection:
         rows = connection.execute(
             "select schema_name || '.' || table_name, column_name from duckdb_columns() "
-            "where database_name = current_database() and schema_name in ('core', 'metrics')"
+            "where database_name = current_database() and schema_name in ('core', 'metrics', 'features')"
         ).fetchall()
     sections = re.findall(r"^### (\S+)\n(.*?)(?=^##|\Z)", page("tables.md"), re.MULTILINE | re.DOTALL)
     said = {(table, column) for table, text in sections for column in re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)}
@@ -255,7 +255,7 @@ def test_the_correction_of_the_example_is_loaded_once(quickstart, tmp_path):
     assert [(done.n_closed, done.n_open, done.n_known) for done in told] == [(1, 0, 0), (0, 0, 1)]
 
 
-@pytest.mark.parametrize("name", ["metrics.md", "metrics-behaviour.md"])
+@pytest.mark.parametrize("name", ["metrics.md", "metrics-behaviour.md", "features.md"])
 def test_every_sample_query_runs(name, quickstart):
     """Each query of the page is answered by a published version."""
     parts, _ = quickstart

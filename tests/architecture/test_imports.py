@@ -30,6 +30,7 @@ LEVELS = {
     "evaluation": 2,
     "features": 2,
     "models": 2,
+    "plots": 2,
     "workflow": 3,
     "serving": 3,
     "quarantine": 3,
@@ -38,7 +39,7 @@ LEVELS = {
     "apps": 5,
 }
 # Rooms of one level that may know each other, in this direction.
-BESIDE = {("checkup", "assembly"), ("models", "evaluation")}
+BESIDE = {("checkup", "assembly"), ("models", "evaluation"), ("plots", "evaluation")}
 FOUNDATION = 1
 EDGE = 2
 FOR_APPS = {"", "assembly", "workflow", "serving", "quarantine", "checkup", "settings", "errors", "vocabulary", "apps"}
@@ -58,9 +59,14 @@ DOORS = {
     "deltalake": {"lake": "the door to Delta"},
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
+    "lightgbm": {"models.classifiers": "one of the kinds that compete for a label"},
+    "matplotlib": {"plots": "the door to plots"},
     "requests": {"sources.transfer": "the door to the network"},
+    "skops": {"models.classifiers": "keeps a random forest without pickle"},
+    "sklearn": {"models.classifiers": "logistic regression and random forest"},
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
+    "xgboost": {"models.classifiers": "one of the kinds that compete for a label"},
 }
 SIMULATOR_LIBRARIES = {"numpy", "pyarrow"}
 NO_SUBJECT = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "base", "shared", "stuff"}

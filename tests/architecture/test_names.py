@@ -12,14 +12,16 @@ from shopkeeper.warehouse import PROJECT
 
 MODELS = {path.stem: path for path in sorted((PROJECT / "models").rglob("*.sql"))}
 SEEDS = {path.stem: path for path in sorted((PROJECT / "seeds").glob("*.csv"))}
-# Named after a period, they are dates; named after an interval, they are moments.
-PERIODS = {"day", "month_start", "week_start", "cohort_month"}
+# Named after a period or the moment of features, they are dates; named after an interval, they are moments.
+PERIODS = {"day", "month_start", "week_start", "cohort_month", "as_of"}
 INTERVALS = {"valid_from", "valid_to"}
 # Intermediate tables whose grain is no entity, with the reason.
 NO_ENTITY = {
     "int_event_days": "its grain is a day, which is what the tables built by day compare",
     "int_customer_months_seen": "its grain is a customer's month",
 }
+# Tables for models, which reckon in doubles: sums are exact decimals, cast at the very end.
+DOUBLES = {"customer_features"}
 WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"}
 PRICES, AMOUNTS = "DECIMAL(18,4)", "DECIMAL(38,4)"
 UNITS = "DECIMAL(18,3)"
@@ -59,7 +61,11 @@ def misnamed(table: str, columns: dict[str, str]) -> list[str]:
         ),
         (lambda c, t: c.endswith("_on") or c in PERIODS, lambda t: t == "DATE", "a date ends in _on or names a period"),
         (lambda c, t: c.startswith(("is_", "has_")), lambda t: t == "BOOLEAN", "a truth value begins with is_ or has_"),
-        (lambda c, t: c.startswith("n_"), lambda t: t in {*WHOLE, UNITS}, "a count begins with n_"),
+        (
+            lambda c, t: c.startswith("n_"),
+            lambda t: t in {*WHOLE, UNITS} or (t == "DOUBLE" and table in DOUBLES),
+            "a count begins with n_",
+        ),
         (
             lambda c, t: bool(MONEY_NAMES.search(c)) and t not in {"DOUBLE", "BOOLEAN"},
             lambda t: t in {PRICES, AMOUNTS},
@@ -104,8 +110,8 @@ def test_models_are_called_by_their_layer():
 
 
 def test_folders_are_the_layers():
-    """A model stands in staging, core or metrics."""
-    assert {path.parent.name for path in MODELS.values()} == {"staging", *v.PUBLISHED_SCHEMAS}
+    """A model stands in staging, core, metrics or features; predictions are written by the models of Python, not by dbt."""
+    assert {path.parent.name for path in MODELS.values()} == {"staging", *v.PUBLISHED_SCHEMAS} - {v.PREDICTIONS}
 
 
 def test_columns_are_called_by_their_type(columns):
@@ -114,12 +120,13 @@ def test_columns_are_called_by_their_type(columns):
 
 
 def test_one_name_has_one_type(columns):
-    """The same column has the same type in every published table."""
+    """The same column has the same type in every published table, but for the doubles of those made for models."""
     kinds: dict[str, set[str]] = {}
     for table, path in MODELS.items():
         if path.parent.name in v.PUBLISHED_SCHEMAS:
             for column, kind in columns[table].items():
-                kinds.setdefault(column, set()).add("whole" if kind in WHOLE else kind)
+                if kind != "DOUBLE" or table not in DOUBLES:
+                    kinds.setdefault(column, set()).add("whole" if kind in WHOLE else kind)
     assert {column: found for column, found in kinds.items() if len(found) > 1} == {}
 
 

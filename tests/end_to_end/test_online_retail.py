@@ -220,6 +220,37 @@ def test_nothing_new(shop, run_shop):
     assert shop.serving.query("select sum(net_sales) from orders").rows == [(Decimal("9787012.663"),)]
 
 
+def test_features(ask):
+    """A row for each of the 4,372 customers; counts, money and days are those of a query that shares no SQL with them."""
+    assert ask(
+        "select count(*), count(distinct customer_id), min(as_of)::varchar, max(as_of)::varchar from customer_features"
+    ) == [(4372, 4372, "2011-12-10", "2011-12-10")]
+    plain = """
+        with sales as (from order_lines where customer_id is not null and line_kind = 'sale'),
+        sold as (
+            select customer_id, count(distinct order_id) as n_orders, count(distinct ordered_on) as n_days,
+                count(distinct product_id) as n_products, sum(quantity) as n_units, sum(gross_amount) as gross,
+                date '2011-12-10' - max(ordered_on) as last, date '2011-12-10' - min(ordered_on) as first,
+                count(distinct order_id) filter (ordered_on >= date '2011-12-10' - 90) as n_90d
+            from sales group by all
+        ),
+        net as (
+            select customer_id, count(distinct order_id) filter (line_kind = 'cancellation') as n_cancellations,
+                sum(net_amount) filter (line_kind in ('sale', 'discount', 'cancellation', 'return')) as net
+            from order_lines where customer_id is not null group by all
+        )
+    """
+    assert ask(
+        f"{plain} select count(*), count(*) filter (f.n_orders <> coalesce(s.n_orders, 0) "
+        "or f.n_order_days <> coalesce(n_days, 0) or f.n_products <> coalesce(s.n_products, 0) "
+        "or f.n_units <> coalesce(s.n_units, 0) or f.gross_sales <> coalesce(gross, 0)::double "
+        "or f.net_sales <> coalesce(net, 0)::double or f.days_since_last_order is distinct from last "
+        "or f.days_since_first_order is distinct from first or f.n_orders_90d <> coalesce(n_90d, 0) "
+        "or f.n_cancellations <> net.n_cancellations or not coalesce(f.cancellation_rate, 0) between 0 and 1) "
+        "from customer_features f join net using (customer_id) left join sold s using (customer_id)"
+    ) == [(4372, 0)]
+
+
 def test_the_ledger_balances(shop):
     """No identity of the ledger is off by a minor unit."""
     rows = shop.serving.ledger().rows

@@ -9,7 +9,7 @@ from shopkeeper.evaluation.curves import (
     roc_points,
     threshold_for_f1,
 )
-from shopkeeper.evaluation.intervals import compare, coverage, measure, share_of
+from shopkeeper.evaluation.intervals import compare, coverage, measure, measure_all, share_of
 from shopkeeper.evaluation.metrics import (
     METRICS,
     Metric,
@@ -52,6 +52,7 @@ __all__ = [
     "mae",
     "mean_tweedie_deviance",
     "measure",
+    "measure_all",
     "moments_before",
     "pr_auc",
     "pr_points",

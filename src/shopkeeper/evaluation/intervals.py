@@ -4,7 +4,7 @@ The bootstrap (Efron 1979) draws as many units as there are, with replacement: r
 one group depend on one another. Rows may come in any order: units are drawn in the order of their values.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,18 +28,37 @@ def measure(
     ``groups``: the customer of each row where a customer has several. Draws without both classes, where the metric needs
     them, are left out. Raises ModelError if the metric does not exist, is not defined on the rows, or on half of the draws.
     """
-    found = metric_of(metric)
+    return measure_all([metric], truth, predicted, groups=groups, seed=seed, draws=draws)[metric]
+
+
+def measure_all(
+    metrics: Sequence[str],
+    truth: Numbers,
+    predicted: Numbers,
+    *,
+    groups: Any = None,
+    seed: int,
+    draws: int = DRAWS,
+) -> dict[str, Figure]:
+    """Return several metrics of one prediction by name, as ``measure`` gives each, from the same draws. Raises as it does."""
+    found = [metric_of(name) for name in metrics]
     true, given = columns_of(truth, predicted)
-    value = found.compute(true, given)
+    told = [metric.compute(true, given) for metric in found]
     units = _units(groups, true, given)
     order = np.lexsort((true, given))
     true, given, units = true[order], given[order], units[order]
-    values = []
+    values: list[list[float]] = [[] for _ in found]
+    places = np.arange(len(true))
     for counts in _draws(units, seed, draws):
-        rows = np.repeat(np.arange(len(true)), counts)
-        if found.is_defined(true[rows]):
-            values.append(found.compute(true[rows], given[rows]))
-    return _figure(value, values, draws, found)
+        rows = np.repeat(places, counts)
+        one, other = true[rows], given[rows]
+        for metric, drawn in zip(found, values, strict=True):
+            if metric.is_defined(one):
+                drawn.append(metric.compute(one, other))
+    return {
+        metric.name: _figure(value, drawn, draws, metric)
+        for metric, value, drawn in zip(found, told, values, strict=True)
+    }
 
 
 def compare(
@@ -127,5 +146,7 @@ def _figure(value: float, values: list[float], draws: int, metric: Metric) -> Fi
             f"{metric.name} must be defined on at least half of the bootstrap's draws; got {len(values)} of {draws}. "
             f"There are too few rows of one class to judge by."
         )
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, middle, high = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    if metric.grows_when_drawn:
+        low, high = max(low + value - middle, 0.0), high + value - middle
     return Figure(float(value), float(low), float(high))

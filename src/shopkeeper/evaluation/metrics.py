@@ -31,7 +31,8 @@ class Metric:
     """A metric: how it is computed, which way is better, and what the prediction must be.
 
     ``needs``: ranks (any order), probabilities, decisions (0, 1), amounts, or positive amounts. ``is_signed``: judged by
-    its distance from zero.
+    its distance from zero. ``grows_when_drawn``: a bootstrap's draws have more of it than the rows, as of any distance from
+    zero in bins; its interval is moved so that the draws' median meets the value.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Metric:
     higher_is_better: bool
     needs: str
     is_signed: bool = False
+    grows_when_drawn: bool = False
 
     def quality(self, value: float) -> float:
         """Return the value turned so that more is better."""
@@ -253,7 +255,9 @@ METRICS = {
         Metric("f1", f1, higher_is_better=True, needs=DECISIONS),
         Metric("brier", brier, higher_is_better=False, needs=PROBABILITIES),
         Metric("log_loss", log_loss, higher_is_better=False, needs=PROBABILITIES),
-        Metric("calibration_error", calibration_error, higher_is_better=False, needs=PROBABILITIES),
+        Metric(
+            "calibration_error", calibration_error, higher_is_better=False, needs=PROBABILITIES, grows_when_drawn=True
+        ),
         Metric("rmse", rmse, higher_is_better=False, needs=AMOUNTS),
         Metric("mae", mae, higher_is_better=False, needs=AMOUNTS),
         Metric("mean_tweedie_deviance", mean_tweedie_deviance, higher_is_better=False, needs=POSITIVE),

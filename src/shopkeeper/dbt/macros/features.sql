@@ -3,37 +3,33 @@
     All that is counted is first dated by the day on which it came to be known, in a way that later rows cannot change;
     then a moment adds up what is dated before it. Sums are of whole numbers and decimals: their order does not matter. -#}
 
-{#- Columns of customer_features that hold money over a window of days back from the moment. -#}
+{#- Windows, in days back from the moment. -#}
 {% macro feature_windows() %}{{ return([30, 90, 365]) }}{% endmacro %}
 
 {#- The lines that count and have a customer; the purchases among events where a shop has no order lines. -#}
 {% macro counted_lines(order_lines, events) %}
 {%- if var('orders_from') == 'events' -%}
-(
-    select
-        customer_id,
-        coalesce(session_id, event_id) as order_id,
-        product_id,
-        category_code as category,
-        cast(null as {{ dbt.type_string() }}) as country,
-        occurred_on as ordered_on,
-        {{ shop_time('occurred_at') }} as ordered_at_local,
-        'sale' as line_kind,
-        coalesce(quantity, 1) as quantity,
-        revenue as gross_amount,
-        cast(0 as decimal(18, 4)) as discount_amount,
-        revenue as net_amount
-    from {{ events }}
-    where event_type = 'purchase' and not is_duplicate and customer_id is not null
-)
+select
+    customer_id,
+    coalesce(session_id, event_id) as order_id,
+    product_id,
+    category_code as category,
+    cast(null as {{ dbt.type_string() }}) as country,
+    occurred_on as ordered_on,
+    {{ shop_time('occurred_at') }} as ordered_at_local,
+    'sale' as line_kind,
+    coalesce(quantity, 1) as quantity,
+    revenue as gross_amount,
+    cast(0 as decimal(18, 4)) as discount_amount,
+    revenue as net_amount
+from {{ events }}
+where event_type = 'purchase' and not is_duplicate and customer_id is not null
 {%- else -%}
-(
-    select
-        customer_id, order_id, product_id, category, country, ordered_on, ordered_at_local, line_kind, quantity,
-        gross_amount, discount_amount, net_amount
-    from {{ order_lines }}
-    where customer_id is not null and {{ counts() }}
-)
+select
+    customer_id, order_id, product_id, category, country, ordered_on, ordered_at_local, line_kind, quantity,
+    gross_amount, discount_amount, net_amount
+from {{ order_lines }}
+where customer_id is not null and {{ counts() }}
 {%- endif -%}
 {% endmacro %}
 
@@ -51,7 +47,7 @@ order_days as (
         count(case when line_kind in ('cancellation', 'return') then 1 end) as n_return_lines,
         cast(coalesce(sum(case when line_kind = 'sale' then quantity end), 0) as decimal(38, 3)) as n_units,
         {{ money_columns() }}
-    from {{ counted_lines(order_lines, events) }} as lines
+    from ({{ counted_lines(order_lines, events) }}) as lines
     group by customer_id, order_id, ordered_on
 ),
 
@@ -138,25 +134,12 @@ known_customers as (
 
 {#- What is counted of a customer's day: measure → the type of its sums. -#}
 {% macro day_measures() %}
-{%- set counts = ['n_orders', 'n_morning', 'n_afternoon', 'n_evening', 'hours', 'n_cancellations', 'n_placed', 'n_sale_lines',
-    'n_products', 'n_categories'] -%}
-{%- set found = {'n_units': 'decimal(38, 3)'} -%}
-{%- for name in counts -%}{%- do found.update({name: 'bigint'}) -%}{%- endfor -%}
+{%- set found = {'n_sale_lines': 'bigint', 'n_units': 'decimal(38, 3)'} -%}
 {%- for name in ['gross_sales', 'discounts', 'returns', 'net_sales'] -%}{%- do found.update({name: 'decimal(38, 4)'}) -%}{%- endfor -%}
+{%- for name in ['n_orders', 'n_morning', 'n_afternoon', 'n_evening', 'hours', 'n_cancellations', 'n_placed', 'n_products', 'n_categories'] -%}
+    {%- do found.update({name: 'bigint'}) -%}
+{%- endfor -%}
 {{ return(found) }}
-{% endmacro %}
-
-{#- Some of those measures from one source, the others zero. -#}
-{% macro dated(source, day, measures, condition) %}
-select
-    customer_id,
-    {{ day }} as day
-    {%- for name, kind in day_measures().items() %},
-    {{ 'cast(sum(' ~ measures[name] ~ ') as ' ~ kind ~ ')' if name in measures else 'cast(0 as ' ~ kind ~ ')' }} as {{ name }}
-    {%- endfor %}
-from {{ source }}
-where {{ condition }}
-group by customer_id, {{ day }}
 {% endmacro %}
 
 {#- The thing a customer has had most often before each moment; ties go to the first by name. `dated_things`: rows of
@@ -183,7 +166,6 @@ where place = 1
 
 {#- customer_features: one row per customer known before a moment, and moment. -#}
 {% macro customer_features(order_lines, events, sessions, customers, moments) %}
-{%- set hour_of_day = 'hour(sold_at_local)' -%}
 with {{ order_tables(order_lines, events) }},
 
 {{ session_tables(events, sessions) }},
@@ -192,7 +174,7 @@ with {{ order_tables(order_lines, events) }},
 
 category_days as (
     select customer_id, category as thing, ordered_on as day, count(*) as n
-    from {{ counted_lines(order_lines, events) }} as lines
+    from ({{ counted_lines(order_lines, events) }}) as lines
     where line_kind = 'sale' and category is not null
     group by customer_id, category, ordered_on
 ),
@@ -208,45 +190,72 @@ country_days as (
     group by customer_id, country, day
 ),
 
-first_products as (
-    select customer_id, product_id, min(ordered_on) as day
-    from {{ counted_lines(order_lines, events) }} as lines
-    where line_kind = 'sale' and product_id is not null
-    group by customer_id, product_id
-),
-
-first_categories as (
-    select customer_id, thing, min(day) as day from category_days group by customer_id, thing
+sold_days as (
+    select
+        customer_id,
+        ordered_on as day,
+        {%- for name, kind in day_measures().items() if name in ['n_sale_lines', 'n_units', 'gross_sales', 'discounts', 'returns', 'net_sales'] %}
+        cast(sum({{ name }}) as {{ kind }}) as {{ name }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from order_days
+    group by customer_id, ordered_on
 ),
 
 -- An order counts on the day of its first sale, a product on the day it was first bought.
-dated as (
-    {{ dated('order_days', 'ordered_on', {'n_sale_lines': 'n_sale_lines', 'n_units': 'n_units', 'gross_sales': 'gross_sales',
-        'discounts': 'discounts', 'returns': 'returns', 'net_sales': 'net_sales'}, 'true') }}
-    union all
-    {{ dated('dated_orders', 'cast(sold_at_local as date)', {'n_orders': '1', 'hours': hour_of_day,
-        'n_morning': 'case when ' ~ hour_of_day ~ ' < 12 then 1 else 0 end',
-        'n_afternoon': 'case when ' ~ hour_of_day ~ ' between 12 and 16 then 1 else 0 end',
-        'n_evening': 'case when ' ~ hour_of_day ~ ' >= 17 then 1 else 0 end'}, 'sold_at_local is not null') }}
-    union all
-    {{ dated('dated_orders', 'returned_on', {'n_cancellations': '1'}, 'returned_on is not null') }}
-    union all
-    {{ dated('dated_orders', 'placed_on', {'n_placed': '1'}, 'placed_on is not null') }}
-    union all
-    {{ dated('first_products', 'day', {'n_products': '1'}, 'true') }}
-    union all
-    {{ dated('first_categories', 'day', {'n_categories': '1'}, 'true') }}
-),
-
-customer_days as (
+order_firsts as (
     select
         customer_id,
-        day
-        {%- for name, kind in day_measures().items() %},
-        cast(sum({{ name }}) as {{ kind }}) as {{ name }}
-        {%- endfor %}
-    from dated
+        cast(sold_at_local as date) as day,
+        count(*) as n_orders,
+        count(case when hour(sold_at_local) < 12 then 1 end) as n_morning,
+        count(case when hour(sold_at_local) between 12 and 16 then 1 end) as n_afternoon,
+        count(case when hour(sold_at_local) > 16 then 1 end) as n_evening,
+        sum(hour(sold_at_local)) as hours
+    from dated_orders
+    where sold_at_local is not null
+    group by customer_id, cast(sold_at_local as date)
+),
+
+return_firsts as (
+    select customer_id, returned_on as day, count(*) as n_cancellations from dated_orders group by customer_id, returned_on
+),
+
+placed_firsts as (
+    select customer_id, placed_on as day, count(*) as n_placed from dated_orders group by customer_id, placed_on
+),
+
+product_firsts as (
+    select customer_id, day, count(*) as n_products
+    from (
+        select customer_id, product_id, min(ordered_on) as day
+        from ({{ counted_lines(order_lines, events) }}) as lines
+        where line_kind = 'sale' and product_id is not null
+        group by customer_id, product_id
+    ) as firsts
     group by customer_id, day
+),
+
+category_firsts as (
+    select customer_id, day, count(*) as n_categories
+    from (select customer_id, thing, min(day) as day from category_days group by customer_id, thing) as firsts
+    group by customer_id, day
+),
+
+-- Whatever is dated is dated by a day with lines.
+customer_days as (
+    select
+        sold_days.*,
+        {%- for name in ['n_orders', 'n_morning', 'n_afternoon', 'n_evening', 'hours'] %}
+        coalesce(order_firsts.{{ name }}, 0) as {{ name }},
+        {%- endfor %}
+        coalesce(return_firsts.n_cancellations, 0) as n_cancellations,
+        coalesce(placed_firsts.n_placed, 0) as n_placed,
+        coalesce(product_firsts.n_products, 0) as n_products,
+        coalesce(category_firsts.n_categories, 0) as n_categories
+    from sold_days
+    {%- for firsts in ['order_firsts', 'return_firsts', 'placed_firsts', 'product_firsts', 'category_firsts'] %}
+    left join {{ firsts }} on sold_days.customer_id = {{ firsts }}.customer_id and sold_days.day = {{ firsts }}.day
+    {%- endfor %}
 ),
 
 -- Days between orders are between days with a sale, never between lines.

@@ -1,0 +1,158 @@
+"""Features of many order lines, against a loop that cuts the lines at each moment and groups them anew.
+
+The lines stand in the engine's memory, the definitions come from a warehouse; only the asking is measured. The peer is
+what one writes with data frames (here Arrow's, for pandas is not installed): it makes 15 of the 57 features, and those are
+held against ours, to 1e-9.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shopkeeper.assembly import variables
+from shopkeeper.features import CUSTOMER_FEATURES, NOTHING, compute, definitions
+from shopkeeper.settings import load, write_project
+
+AS_OF = date(2026, 1, 1)
+PEER = "Arrow data frames, moment by moment, 15 of 57 features"
+KEY = "customer_id"
+
+
+def definition(folder: Path) -> str:
+    """Return the SQL of customer_features, as a warehouse of the Online Retail preset writes it."""
+    from shopkeeper.engine import connect
+    from shopkeeper.lake import Lake
+    from shopkeeper.warehouse import Warehouse
+
+    settings = load(write_project(folder / "shop", preset="uci_online_retail", path="none").parent)
+    settings.warehouse.parent.mkdir(parents=True)
+    Lake(settings.lake, settings.scratch)
+    warehouse = Warehouse(
+        settings.warehouse,
+        lake=settings.lake,
+        scratch=settings.scratch,
+        work=settings.home / "dbt",
+        variables=variables(settings),
+    )
+    warehouse.build({}, select="feature_definitions")
+    with connect(settings.warehouse, read_only=True) as connection:
+        return definitions(connection)[CUSTOMER_FEATURES]
+
+
+def with_lines(n_lines: int) -> duckdb.DuckDBPyConnection:
+    """Return a connection with that many order lines: 20 an order, 5 orders a customer over two years, 2 % cancelled."""
+    connection = duckdb.connect()
+    connection.execute("set threads = 2")
+    connection.execute("select setseed(.5)")
+    connection.execute(f"""
+        create table order_lines as
+        with orders as (
+            select i, floor(random() * {n_lines // 100}) as c, date '2024-01-01' + cast(random() * 730 as int) as d,
+                cast(random() * 86399 as int) as s, random() < .02 as is_cancelled
+            from range({n_lines // 20}) as t(i)
+        ),
+        lines as (
+            select *, 1 + floor(random() * 10) as quantity, floor(pow(random(), 3) * 4000) as p from orders, range(20)
+        )
+        select 'C' || c as customer_id, 'O' || (1000000 + i) as order_id, 'P' || p as product_id,
+            cast(null as varchar) as category, 'Country ' || c % 30 as country, d as ordered_on,
+            d + to_seconds(s) as ordered_at_local, case when is_cancelled then 'cancellation' else 'sale' end as line_kind,
+            cast(quantity as decimal(18, 3)) as quantity,
+            cast(case when is_cancelled then -1 else 1 end * quantity * (1 + p % 7) * 1.25 as decimal(38, 4)) as gross_amount,
+            cast(0 as decimal(18, 4)) as discount_amount, gross_amount as net_amount, false as is_duplicate
+        from lines
+    """)
+    return connection
+
+
+def ours(connection: duckdb.DuckDBPyConnection, sql: str, moments: list[date]) -> pa.Table:
+    empty = {name: schema.empty_table() for name, schema in NOTHING.items()}
+    return compute(connection, sql, {**empty, "order_lines": "main.order_lines"}, moments)
+
+
+def by_frames(lines: pa.Table, moments: list[date]) -> pa.Table:
+    """The same, as data frames do it: cut the lines at a moment, group what is left, join the groups."""
+    return pa.concat_tables([_frame(lines.filter(pc.less(lines["ordered_on"], moment)), moment) for moment in moments])
+
+
+def _frame(lines: pa.Table, moment: date) -> pa.Table:
+    sales = lines.filter(pc.equal(lines["line_kind"], "sale"))
+    found = lines.group_by(KEY).aggregate([("net_amount", "sum"), ("line_kind", "count")])
+    grouped = sales.group_by(KEY).aggregate(
+        [
+            ("order_id", "count_distinct"),
+            ("ordered_on", "count_distinct"),
+            ("product_id", "count_distinct"),
+            ("ordered_on", "min"),
+            ("ordered_on", "max"),
+            ("gross_amount", "sum"),
+            ("quantity", "sum"),
+            ("country", "min"),
+        ]
+    )
+    found = found.join(grouped, KEY)
+    for days in (30, 90, 365):
+        recent = pc.greater_equal(lines["ordered_on"], moment - timedelta(days=days))
+        spent = lines.filter(recent).group_by(KEY).aggregate([("net_amount", "sum")])
+        orders = sales.filter(pc.greater_equal(sales["ordered_on"], moment - timedelta(days=days)))
+        counted = orders.group_by(KEY).aggregate([("order_id", "count_distinct")])
+        found = found.join(spent.rename_columns({"net_amount_sum": f"net_sales_{days}d"}), KEY)
+        found = found.join(counted.rename_columns({"order_id_count_distinct": f"n_orders_{days}d"}), KEY)
+    names = {
+        "net_amount_sum": "net_sales",
+        "order_id_count_distinct": "n_orders",
+        "ordered_on_count_distinct": "n_order_days",
+        "product_id_count_distinct": "n_products",
+        "gross_amount_sum": "gross_sales",
+        "quantity_sum": "n_units",
+        "country_min": "country",
+    }
+    found = found.rename_columns(names | {name: name for name in found.column_names if name not in names})
+    for ours_, theirs in (("days_since_last_order", "ordered_on_max"), ("days_since_first_order", "ordered_on_min")):
+        found = found.append_column(ours_, pc.days_between(found[theirs], pa.scalar(moment, pa.date32())))
+    return found.append_column("as_of", pa.array([moment] * found.num_rows, pa.date32()))
+
+
+def differing(mine: pa.Table, theirs: pa.Table) -> list[str]:
+    """Return the columns that differ by more than 1e-9 in any row; the rows are the same."""
+    order = [(KEY, "ascending"), ("as_of", "ascending")]
+    mine, theirs = mine.sort_by(order), theirs.sort_by(order)
+    assert mine.select([KEY, "as_of"]).equals(theirs.select([KEY, "as_of"]))
+    wrong = []
+    for name in set(mine.column_names) & set(theirs.column_names) - {KEY, "as_of"}:
+        mine_, theirs_ = mine[name], theirs[name]
+        if pa.types.is_string(mine_.type):
+            # Ours knows the country of cancellations, too.
+            same = pc.equal(mine_, theirs_)
+        else:
+            mine_, theirs_ = (column.cast(pa.float64()).fill_null(0.0) for column in (mine_, theirs_))
+            same = pc.less_equal(pc.abs(pc.subtract(mine_, theirs_)), 1e-9)
+        if not pc.all(same).as_py():
+            wrong.append(name)
+    return wrong
+
+
+def measured(folder: Path) -> Iterator[tuple[str, float, str, float, str]]:
+    """Yield what was measured, our seconds, the peer, its seconds, and the target."""
+    sql = definition(folder)
+    for n_lines, n_moments, target in ((400_000, 12, "≤ 3 s"), (10_000_000, 1, "≤ 15 s")):
+        connection = with_lines(n_lines)
+        moments = [AS_OF - timedelta(days=30 * back) for back in range(n_moments)]
+        started = time.perf_counter()
+        mine = ours(connection, sql, moments)
+        seconds = time.perf_counter() - started
+        lines = connection.execute(
+            "select customer_id, order_id, product_id, country, ordered_on, line_kind, quantity, gross_amount, net_amount "
+            "from order_lines"
+        ).to_arrow_table()
+        started = time.perf_counter()
+        theirs = by_frames(lines, moments)
+        peer_seconds = time.perf_counter() - started
+        assert differing(mine, theirs) == []
+        what = f"features of {n_lines:,} lines as of {n_moments} moment{'s' if n_moments > 1 else ''} (in process)"
+        yield what, seconds, PEER, peer_seconds, target
