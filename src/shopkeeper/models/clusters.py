@@ -35,7 +35,7 @@ JUDGED = 5_000
 STARTS, FREE_STARTS, MOST_TREES = 8, 20, 3
 CHOICE_BOOTSTRAPS = 12
 BLOCK = 16
-"""Rows whose distances to all others are held at a time: so few that the processor's cache holds them, and one thread serves best."""
+"""Rows whose distances to all others are held at a time: the cache holds them, and one thread serves best."""
 LITTLE_RANK = 0.5
 """How much worse than the best mean rank a smaller k may be: differences below turn round from month to month."""
 LITTLE_STABILITY = 0.02
