@@ -76,6 +76,7 @@ DOORS = {
     "lightgbm": {
         "models.classifiers": "one of the kinds that compete for a label",
         "models.customer_silence": "one of the candidates for churn",
+        "models.surrogates": "re-predicts segments, to tell which features matter",
     },
     "matplotlib": {"plots": "the door to plots"},
     "requests": {"sources.transfer": "the door to the network"},
@@ -83,7 +84,10 @@ DOORS = {
     "mlflow": {"registry.books": "the door to MLflow"},
     "sqlalchemy": {"registry.books": "turns the errors of MLflow's database into ours"},
     "alembic": {"registry.books": "turns the errors of MLflow's migrations into ours"},
-    "sklearn": {"models.classifiers": "random forest"},
+    "sklearn": {
+        "models.classifiers": "random forest",
+        "models.surrogates": "a tree that re-predicts segments, and F1 of many classes",
+    },
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
     "xgboost": {"models.classifiers": "one of the kinds that compete for a label"},

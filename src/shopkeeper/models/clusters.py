@@ -1,13 +1,11 @@
 """How many groups of behaviour a shop's customers form, and the threshold tree that tells them apart.
 
-Everything here takes raw rows × ``FEATURES`` of customers with an order, in one order (``in_one_order``), and is
+Everything here takes raw rows x ``FEATURES`` of customers with an order, in one order (``in_one_order``), and is
 deterministic for a seed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,18 +22,25 @@ from shopkeeper.models.segment_model import (
     Whole,
     middle_and_scale,
 )
-from shopkeeper.models.threshold_tree import Tree, distances, fit_tree, human_numbers
+from shopkeeper.models.threshold_tree import Tree, distances, fit_tree, human_numbers, means
 
 LEAST_BUYERS = 50
 LEAST_SHARE, LEAST_ROWS = 0.01, 5
 MOST_OUTLIERS = 0.02
 MOST_LEAVES = 12
-LITTLE_COST = 0.02
+LITTLE_COST = 0.01
 """How much more than the best a number of leaves may cost to be considered."""
 JUDGED = 5_000
 """Customers that silhouettes are computed over at most: they take time with the square of the rows."""
-STARTS, FREE_STARTS = 8, 20
-CHOICE_BOOTSTRAPS = 10
+STARTS, FREE_STARTS, MOST_TREES = 8, 20, 3
+CHOICE_BOOTSTRAPS = 12
+BLOCK = 16
+"""Rows whose distances to all others are held at a time: the cache holds them, and one thread serves best."""
+LITTLE_RANK = 0.5
+"""How much worse than the best mean rank a smaller k may be: differences below turn round from month to month."""
+LITTLE_STABILITY = 0.02
+"""How much less than the most stable a smaller number of leaves may be."""
+MOST_STEPS = 300
 SAME_COST = 1e-5
 """Two starts of k-means whose costs differ by less than this share have found the same clusters."""
 CRITERIA = ("silhouette", "calinski_harabasz", "davies_bouldin", "stability")
@@ -77,15 +82,9 @@ def fit_clusters(values: Floats, k: int, leaves: int, *, seed: int, starts: int 
     cuts = [space.cut(place, grid) for place, grid in enumerate(grids)]
     least = max(LEAST_ROWS, int(np.ceil(LEAST_SHARE * len(values))))
     best: tuple[float, Tree, Floats] | None = None
-    met: list[float] = []
-    for start in range(starts if n_different >= k else 0):
-        centres, labels, free = k_means(points, k, seed=1000 * seed + start, starts=1)
-        if any(abs(free - other) <= SAME_COST * free for other in met):
-            continue
-        met.append(free)
-        tree, centres = fit_tree(
-            values, points, grids, cuts, labels=labels, centres=centres, leaves=leaves, least=least
-        )
+    begun = _different_starts(points, k, seed, starts) if n_different >= k else []
+    for free, labels in begun:
+        tree, centres = fit_tree(values, points, grids, cuts, labels=labels, centres=free, leaves=leaves, least=least)
         found = tree.assign(values)
         if len(np.unique(found)) < k:
             continue
@@ -98,6 +97,16 @@ def fit_clusters(values: Floats, k: int, leaves: int, *, seed: int, starts: int 
             f"{len(values)}. The named RFM groups serve until they do."
         )
     return Clusters(best[1], fences, space, best[2])
+
+
+def _different_starts(points: Floats, k: int, seed: int, starts: int) -> list[tuple[Floats, Whole]]:
+    """Return the best few of several runs of free k-means that found different clusters."""
+    runs = [k_means(points, k, seed=1000 * seed + start, starts=1) for start in range(starts)]
+    kept: list[tuple[Floats, Whole, float]] = []
+    for run in sorted(runs, key=lambda run: run[2]):
+        if not kept or run[2] > (1 + SAME_COST) * kept[-1][2]:
+            kept.append(run)
+    return [(centres, labels) for centres, labels, _ in kept[:MOST_TREES]]
 
 
 def resampled(
@@ -122,9 +131,11 @@ def choose(
     """Return the recipe (``k``, ``leaves``) and the table that k was chosen by: one row per k, with twelve leaves.
 
     Each k has a rank by silhouette, by Calinski and Harabasz (1974), by Davies and Bouldin (1979) and by stability (the
-    mean adjusted Rand index of fits on resampled customers, Hubert and Arabie 1985); the least mean rank wins, of equals
-    the smaller k. Of the numbers of leaves that cost at most 2 % more than the best, the most stable one is taken, of
-    equals the smaller. ``tell``: done, total. Raises ModelError as ``fit_clusters`` if no k can be fitted.
+    mean adjusted Rand index of fits on resampled customers, Hubert and Arabie 1985); the smallest k wins whose
+    mean rank is within half a rank of the least. Of the numbers of leaves that cost at most 1 % more than the best, the
+    smallest is taken whose stability is within .02 of the most stable. ``tell``: done, total.
+
+    Raises ModelError as ``fit_clusters`` if no k can be fitted.
     """
     table: dict[str, list[Any]] = {name: [] for name in ("k", *CRITERIA, "cost_ratio")}
     failed: ModelError | None = None
@@ -142,7 +153,8 @@ def choose(
         raise failed
     ranks = [_ranks(np.array(table[name]), higher_is_better=name != "davies_bouldin") for name in CRITERIA]
     table["mean_rank"] = np.mean(ranks, axis=0).tolist()
-    k = table["k"][int(np.argmin(table["mean_rank"]))]
+    enough = min(table["mean_rank"]) + LITTLE_RANK
+    k = next(k for k, rank in zip(table["k"], table["mean_rank"], strict=True) if rank <= enough)
     tell(most - least + 1, most - least + 2)
     return {"k": k, "leaves": _leaves(values, k, seed=seed)}, table
 
@@ -163,19 +175,17 @@ def _judged(values: Floats, found: Clusters, k: int, *, seed: int) -> dict[str, 
 
 
 def _stability(values: Floats, found: Clusters, k: int, leaves: int, *, seed: int) -> float:
-    from sklearn.metrics import adjusted_rand_score
-
     within = found.inside(values)
     labels = found.tree.assign(values[within])
     again = [
-        adjusted_rand_score(labels, each.tree.assign(values[within]))
+        rand_index(labels, each.tree.assign(values[within]))
         for each in resampled(values, k, leaves, seed=seed, times=CHOICE_BOOTSTRAPS, to_choose=True)
     ]
     return float(np.mean(again)) if again else 0.0
 
 
 def _leaves(values: Floats, k: int, *, seed: int) -> int:
-    """Return how many leaves to allow: the most stable number among those that cost little more than the best."""
+    """Return how many leaves to allow: the fewest that cost little more than the best, and are little less stable."""
     tried: dict[int, tuple[Clusters, float]] = {}
     for leaves in range(k, MOST_LEAVES + 1):
         try:
@@ -190,30 +200,74 @@ def _leaves(values: Floats, k: int, *, seed: int) -> int:
         for leaves, (found, cost) in tried.items()
         if cost <= enough
     }
-    return max(stable, key=lambda leaves: (stable[leaves], -leaves))
+    return min(leaves for leaves in stable if stable[leaves] >= max(stable.values()) - LITTLE_STABILITY)
 
 
 def k_means(points: Floats, k: int, *, seed: int, starts: int) -> tuple[Floats, Whole, float]:
-    """Return centres, labels and cost of free k-means. One thread: sums in one order, whatever the machine."""
-    from sklearn.cluster import KMeans
+    """Return centres, labels and cost of free k-means: of several starts the one of least cost.
 
-    with one_thread():
-        found = KMeans(k, n_init=starts, random_state=seed).fit(points)
-    return found.cluster_centers_, found.labels_.astype(np.int64), float(found.inertia_)
+    Begun by k-means++ (Arthur and Vassilvitskii 2007), then Lloyd's steps (1982) until nobody moves. Sums are added up in
+    one order, so that the same points give the same bits on any machine with any number of threads.
+    """
+    rng = np.random.default_rng([seed, k])
+    runs = [_lloyd(points, _spread_out(points, k, rng)) for _ in range(starts)]
+    costs = [float(((points - centres[labels]) ** 2).sum()) for centres, labels in runs]
+    best = int(np.argmin(costs))
+    return *runs[best], costs[best]
+
+
+def _spread_out(points: Floats, k: int, rng: np.random.Generator) -> Floats:
+    """Return k of the points, each drawn with a chance in proportion to its squared distance from those drawn before."""
+    places = [int(rng.integers(len(points)))]
+    apart = ((points - points[places[0]]) ** 2).sum(axis=1)
+    for _ in range(1, k):
+        sums = np.cumsum(apart)
+        place = int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
+        places.append(min(place, len(points) - 1))
+        apart = np.minimum(apart, ((points - points[places[-1]]) ** 2).sum(axis=1))
+    return points[places]
+
+
+def _lloyd(points: Floats, centres: Floats) -> tuple[Floats, Whole]:
+    labels = nearest(points, centres)
+    for _ in range(MOST_STEPS):
+        centres = means(points, labels, centres)
+        moved = nearest(points, centres)
+        if np.array_equal(moved, labels):
+            break
+        labels = moved
+    return centres, labels
 
 
 def silhouettes(points: Floats, labels: Whole) -> Floats:
-    """Return each row's silhouette (Rousseeuw 1987), -1 to 1; 0 where all rows have one label or each its own."""
-    from sklearn.metrics import silhouette_samples
+    """Return each row's silhouette (Rousseeuw 1987), -1 to 1: (b - a) / max(a, b).
 
-    n_labels = len(np.unique(labels))
-    if not 1 < n_labels < len(labels):
+    ``a``: mean distance to the other rows of its part, ``b``: to the rows of the nearest other part. 0 for a row alone in
+    its part, and everywhere where there is one part only.
+    """
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(counts) < 2:
         return np.zeros(len(labels))
-    with one_thread():
-        return np.asarray(silhouette_samples(points, labels), np.float64)
+    parts = np.eye(len(counts))[codes]
+    squares = (points**2).sum(axis=1)
+    found = np.empty(len(points))
+    for start in range(0, len(points), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(points)))
+        apart = squares[rows, None] + squares[None, :] - 2 * (points[rows] @ points.T)
+        np.maximum(apart, 0, out=apart)
+        apart[rows - start, rows] = 0
+        sums = np.sqrt(apart, out=apart) @ parts
+        mine = codes[rows]
+        own = sums[rows - start, mine] / np.maximum(counts[mine] - 1, 1)
+        others = sums / counts
+        others[rows - start, mine] = np.inf
+        other = others.min(axis=1)
+        widest = np.maximum(np.maximum(own, other), 1e-12)
+        found[rows] = np.where(counts[mine] > 1, (other - own) / widest, 0.0)
+    return found
 
 
-def compactness(points: Floats, codes: Whole, weights: Floats) -> tuple[float, float]:
+def compactness(points: Floats, codes: Whole, weights: Floats | Whole) -> tuple[float, float]:
     """Return Calinski and Harabasz's index (higher is better) and Davies and Bouldin's (lower) of weighted rows.
 
     ``codes``: the part of each row, from 0; ``weights``: how often each row counts. NaN where fewer than two parts have rows.
@@ -244,8 +298,27 @@ def cost_of(points: Floats, labels: Whole) -> float:
 
 
 def nearest(points: Floats, centres: Floats) -> Whole:
-    """Return the nearest centre of each row."""
-    return distances(points, centres).argmin(axis=1)
+    """Return the nearest centre of each row; of equals the first."""
+    apart = np.zeros((len(centres), len(points)))
+    for place in range(points.shape[1]):
+        apart += (points[:, place] - centres[:, place, None]) ** 2
+    return np.asarray(apart.argmin(axis=0), np.int64)
+
+
+def rand_index(labels: Whole, other: Whole) -> float:
+    """Return the Rand index adjusted for chance (Hubert and Arabie 1985): 1 for the same partition, 0 for a random one."""
+    _, one = np.unique(labels, return_inverse=True)
+    _, two = np.unique(other, return_inverse=True)
+    n = len(labels)
+
+    def pairs(counts: Whole) -> float:
+        return float((counts * (counts - 1) / 2).sum())
+
+    both = pairs(np.bincount(one * (int(two.max()) + 1) + two))
+    of_one, of_two = pairs(np.bincount(one)), pairs(np.bincount(two))
+    expected = of_one * of_two / (n * (n - 1) / 2)
+    most = (of_one + of_two) / 2
+    return 1.0 if most == expected else (both - expected) / (most - expected)
 
 
 def sampled(n: int, most: int, seed: int) -> Whole:
@@ -253,22 +326,6 @@ def sampled(n: int, most: int, seed: int) -> Whole:
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng([seed, n]).choice(n, most, replace=False))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let numerical libraries use one thread, so that they add up in one order."""
-    with _threads().limit(limits=1):
-        yield
-
-
-@cache
-def _threads() -> Any:
-    # Finding the libraries takes longer than a k-means, and those that matter are loaded by this import.
-    import sklearn.cluster  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _fences(values: Floats) -> dict[int, float]:

@@ -7,6 +7,7 @@ that shares stay as they are: whichever was nearer to what happened in the last 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def migrations(moments: Sequence[Moment]) -> pa.Table:
     ``n_customers``, ``share`` (of those who came from the same segment). ``moments``: ascending.
     """
     told: list[tuple[date, int, int, int, float]] = []
-    for earlier, later in zip(moments, moments[1:], strict=False):
+    for earlier, later in pairwise(moments):
         found = moves(earlier, later)
         for (one, two), n in sorted(found.items()):
             whole = sum(each for (start, _), each in found.items() if start == one)
@@ -76,7 +77,7 @@ def migrations(moments: Sequence[Moment]) -> pa.Table:
 
 def forecast(moments: Sequence[Moment], segments: Sequence[int]) -> SizeForecast:
     """Return the expected share of each segment a month after the last moment. ``moments``: ascending, a month apart."""
-    counts = [_matrix(moves(earlier, later), segments) for earlier, later in zip(moments, moments[1:], strict=False)]
+    counts = [_matrix(moves(earlier, later), segments) for earlier, later in pairwise(moments)]
     sizes = [np.array([(each.segments == one).sum() for one in segments], np.float64) for each in moments]
     tested = range(max(1, len(counts) - TESTED), len(counts))
     misses: dict[str, list[float]] = {MARKOV: [], AS_IT_IS: []}
@@ -91,7 +92,7 @@ def forecast(moments: Sequence[Moment], segments: Sequence[int]) -> SizeForecast
 
 
 def _matrix(found: Mapping[tuple[int, int], int], segments: Sequence[int]) -> Floats:
-    """Return moves as from × to, newcomers in the last row."""
+    """Return moves as from x to, newcomers in the last row."""
     rows = {each: place for place, each in enumerate((*segments, NEWCOMER))}
     matrix = np.zeros((len(segments) + 1, len(segments)))
     for (one, two), n in found.items():

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.models.rfm import doubles
+from shopkeeper.models.segment_model import Bools, Floats
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TIMES = ("morning", "afternoon", "evening")
@@ -26,8 +27,8 @@ def profile_of(members: pa.Table, everyone: pa.Table) -> str:
     net = doubles(members, "net_sales")
     said = [f"{share}, who bring {net.sum() / of_all:.1%} of net sales." if of_all > 0 else f"{share}."]
     said.append(
-        f"Half of them ordered within the last {_median(members, 'days_since_last_order'):.0f} days; the middle one has "
-        f"{_median(members, 'n_orders'):.0f} orders, {_median(members, 'n_products'):.0f} different products and "
+        f"Half of them ordered within the last {_counted(members, 'days_since_last_order', 'day')}; the middle one has "
+        f"{_counted(members, 'n_orders', 'order')}, {_counted(members, 'n_products', 'different product')} and "
         f"{np.median(net):,.0f} of net sales, {_median(members, 'sales_per_order'):,.0f} an order."
     )
     gaps = _median(members, "mean_days_between_orders")
@@ -41,9 +42,9 @@ def profile_of(members: pa.Table, everyone: pa.Table) -> str:
     time = _largest(members, [f"share_{each}" for each in TIMES])
     if weekday and time:
         said.append(f"They order most on {WEEKDAYS[weekday[0]]}s ({weekday[1]:.0%}) and in the {TIMES[time[0]]}.")
-    returned = -doubles(members, "returns").sum() / max(doubles(members, "gross_sales").sum(), 1e-9)
-    if returned >= 0.005:
-        said.append(f"They send back {returned:.1%} of what they buy.")
+    cancelling = (doubles(members, "n_cancellations") > 0).mean()
+    if cancelling >= 0.01:
+        said.append(f"{cancelling:.0%} have cancelled or sent back something.")
     return " ".join(said)
 
 
@@ -60,15 +61,19 @@ def correlations(rows: pa.Table) -> dict[str, list[object]]:
         if name not in NO_FEATURES and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
     ]
     columns = {name: doubles(rows, name) for name in names}
-    whole = {name: rankdata(column) for name, column in columns.items() if np.isfinite(column).all()}
+    ranks: dict[tuple[str, bytes], Floats] = {}
+
+    def ranked(name: str, known: Bools) -> Floats:
+        key = (name, known.tobytes())
+        if key not in ranks:
+            ranks[key] = np.asarray(rankdata(columns[name][known]))
+        return ranks[key]
+
     found = []
     for place, one in enumerate(names):
         for two in names[place + 1 :]:
-            if one in whole and two in whole:
-                first, second = whole[one], whole[two]
-            else:
-                known = np.isfinite(columns[one]) & np.isfinite(columns[two])
-                first, second = rankdata(columns[one][known]), rankdata(columns[two][known])
+            known = np.isfinite(columns[one]) & np.isfinite(columns[two])
+            first, second = ranked(one, known), ranked(two, known)
             if len(first) >= LEAST_KNOWN and first.std() > 0 and second.std() > 0:
                 found.append((one, two, float(np.corrcoef(first, second)[0, 1]), len(first)))
     found.sort(key=lambda pair: (-abs(pair[2]), pair[0], pair[1]))
@@ -80,6 +85,11 @@ def _median(rows: pa.Table, column: str) -> float:
     found = doubles(rows, column)
     found = found[np.isfinite(found)]
     return float(np.median(found)) if len(found) else float("nan")
+
+
+def _counted(rows: pa.Table, column: str, what: str) -> str:
+    n = f"{_median(rows, column):.0f}"
+    return f"{n} {what}" if n == "1" else f"{n} {what}s"
 
 
 def _most(rows: pa.Table, column: str) -> tuple[str, float] | None:

@@ -22,6 +22,7 @@ from shopkeeper.models.rfm import (
 from shopkeeper.models.segment_model import (
     OFTEN,
     PROSPECTS,
+    Floats,
     Segment,
     SegmentModel,
     Space,
@@ -72,6 +73,8 @@ class RfmGrid(SegmentModel):
     """
 
     name: ClassVar[str] = "rfm_grid"
+    cells: Whole
+    names: dict[str, str]
 
     def __init__(self, *, seed: int = 0, k: int = 4, **parameters: Any) -> None:
         """Take the number of segments."""
@@ -84,7 +87,7 @@ class RfmGrid(SegmentModel):
         r, f, m = scores_sql(self.edges)
         found = [Segment(PROSPECTS, GROUPS[0], "n_orders = 0", "no order yet")]
         for each in range(1, self.k + 1):
-            cells = ", ".join(str(_code_of(place)) for place in np.flatnonzero(self.cells == each))
+            cells = ", ".join(str(_code_of(place)) for place in np.flatnonzero(self.cells == each).tolist())
             found.append(
                 Segment(
                     each,
@@ -129,7 +132,7 @@ class RfmGrid(SegmentModel):
         centres = np.array([scores[met[segments == each]].mean(axis=0) for each in range(1, self.k + 1)])
         found = 1 + ((scores[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
         found[met] = segments
-        return found
+        return np.asarray(found, np.int64)
 
     def _state(self) -> State:
         return {"edges": self.edges.told(), "cells": self.cells, "names": self.names}
@@ -140,15 +143,15 @@ class RfmGrid(SegmentModel):
 
 def _place_of(scores: Whole) -> Whole:
     """Return the cell of scores, 0 for (1, 1, 1) to 124 for (5, 5, 5); negative without scores."""
-    return (scores - 1) @ np.array([25, 5, 1])
+    return np.asarray((scores - 1) @ np.array([25, 5, 1]), np.int64)
 
 
 def _code_of(place: int) -> int:
     """Return a cell as its three scores side by side, such as 543."""
-    return 111 + 100 * (int(place) // 25) + 10 * (int(place) // 5 % 5) + int(place) % 5
+    return 111 + 100 * (place // 25) + 10 * (place // 5 % 5) + place % 5
 
 
-def _ward(means: np.ndarray, counts: np.ndarray, k: int) -> Whole:
+def _ward(means: Floats, counts: Floats, k: int) -> Whole:
     """Return the group of each weighted point, 0 to k - 1: the pair whose union adds least cost is merged, till k remain."""
     means, counts = means.copy(), counts.copy()
     group = np.arange(len(means))

@@ -89,7 +89,7 @@ class SegmentModel(Model):
 
 
 def behaviour(rows: pa.Table) -> Floats:
-    """Return ``FEATURES`` as rows × features, raw; NaN where null."""
+    """Return ``FEATURES`` as rows x features, raw; NaN where null."""
     return np.column_stack([doubles(rows, name) for name in FEATURES])
 
 
@@ -108,7 +108,7 @@ class Space:
 
     @classmethod
     def of(cls, values: Floats) -> "Space":
-        """Fit on raw rows × features. A constant feature is 0 everywhere in the space."""
+        """Fit on raw rows x features. A constant feature is 0 everywhere in the space."""
         logs = signed_log(values)
         middle, scale = middle_and_scale(values)
         least = middle - WIDTH * np.where(scale > 0, scale, np.inf)
@@ -117,7 +117,7 @@ class Space:
         return cls(least, logs.mean(axis=0), np.where(deviation > 1e-12, deviation, np.inf))
 
     def __call__(self, values: Floats) -> Floats:
-        """Return raw rows × features in the space."""
+        """Return raw rows x features in the space."""
         return np.asarray((np.maximum(signed_log(values), self.least) - self.mean) / self.deviation)
 
     def cut(self, feature: int, thresholds: Floats) -> Floats:
@@ -145,7 +145,7 @@ def middle_and_scale(values: Floats) -> tuple[Floats, Floats]:
 def names_of(values: Floats, clusters: Whole) -> dict[int, str]:
     """Return a distinct name in a marketer's words for each cluster, from its medians among all the rows.
 
-    ``values``: rows × ``FEATURES``, raw, of customers with an order.
+    ``values``: rows x ``FEATURES``, raw, of customers with an order.
     """
     medians = {each: np.median(values[clusters == each], axis=0) for each in np.unique(clusters).tolist()}
 
@@ -160,11 +160,12 @@ def names_of(values: Floats, clusters: Whole) -> dict[int, str]:
         return f"{often} {much}, {'very active' if days >= 0.75 else _level(days + 0.2, ('lapsed', 'quiet', 'active'))}"
 
     names = {each: told(median) for each, median in medians.items()}
-    for tell in (
+    details: tuple[Callable[[Floats], str], ...] = (
         lambda median: f", about {median[OFTEN]:.3g} orders",
         lambda median: f", about {_rounded(median[MONEY])} in all",
         lambda median: f", last order about {median[RECENT]:.0f} days ago",
-    ):
+    )
+    for tell in details:
         found = list(names.values())
         names = {each: name + tell(medians[each]) if found.count(name) > 1 else name for each, name in names.items()}
     found = list(names.values())

@@ -210,14 +210,15 @@ class Segments(Subject):
         recipe, table = self._recipe(split, parameters, seed, is_search, tell)
         tell("segments", "fit", 0, 3)
         try:
-            evaluated = ThresholdSegments(seed=seed, **recipe).fit(split.fitted)
+            # Nobody is served by it, so nobody's certainty is needed.
+            evaluated = ThresholdSegments(seed=seed, **{**recipe, "bootstraps": 0}).fit(split.fitted)
             model = ThresholdSegments(seed=seed, **recipe).fit(split.everyone)
         except ModelError as error:
             if not parameters or is_search:
                 raise _TooFewError(str(error)) from error
             notes.append(f"The stored recipe no longer fits, so it was chosen anew: {error}")
             return self._train_tree(replace(split, notes=tuple(notes)), None, champion, seed, is_search, tell)
-        if isinstance(champion, ThresholdSegments):
+        if isinstance(champion, ThresholdSegments) and not _missing(champion, split.everyone):
             evaluated.follow(champion, split.everyone)
         model.follow(evaluated, split.everyone)
         tell("segments", "compare", 1, 3)
@@ -279,7 +280,7 @@ class _Contest:
         # The baseline that looks best where everything is fitted is the one to beat.
         bought = behaviour(split.fitted)[:, OFTEN] > 0
         fitted = split.fitted.filter(pa.array(bought))
-        fitted = fitted.take(sampled(fitted.num_rows, JUDGED, seed))
+        fitted = fitted.take(sampled(fitted.num_rows, JUDGED // 3, seed))
         points = space(behaviour(fitted))
         self.baseline = max(baselines, key=lambda each: silhouettes(points, each.assign(fitted)).mean())
         self.contenders: dict[str, SegmentModel] = {each.name: each for each in (evaluated, *baselines)}
@@ -289,7 +290,7 @@ class _Contest:
     def _part_of(self, champion: Model | None) -> Whole | None:
         if champion is None:
             return None
-        missing = [name for name in champion.columns if name not in self.judged.column_names]
+        missing = _missing(champion, self.judged)
         if missing or not isinstance(champion, SegmentModel):
             why = f"it needs {', '.join(missing)}" if missing else f"{champion.name} gives no segments"
             self.notes.append(f"The champion could not be compared: {why}.")
@@ -390,6 +391,11 @@ def _by_moment(rows: pa.Table, moments: Sequence[date]) -> list[pa.Table]:
 def _is_held_out(rows: pa.Table) -> pa.Array:
     """Return which customers are held out: a third, the same in every training, whoever else there is."""
     return pa.array([crc32(each.encode()) % 3 == 0 for each in rows[CUSTOMER_ID].to_pylist()], pa.bool_())
+
+
+def _missing(model: Model, rows: pa.Table) -> list[str]:
+    """Return the columns that a model needs and the rows do not have."""
+    return [name for name in model.columns if name not in rows.column_names]
 
 
 def _bought(rows: pa.Table) -> pa.Table:

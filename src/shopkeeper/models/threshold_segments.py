@@ -20,6 +20,7 @@ from shopkeeper.models.clusters import (
     fit_clusters,
     k_means,
     nearest,
+    rand_index,
     resampled,
     sampled,
     silhouettes,
@@ -65,6 +66,12 @@ class ThresholdSegments(SegmentModel):
     """
 
     name: ClassVar[str] = "threshold_tree"
+    clusters: Clusters
+    numbers: dict[int, int]
+    tree: Tree
+    others: list[Tree]
+    names: dict[int, str]
+    stability: float
 
     def __init__(
         self, *, seed: int = 0, k: int = 4, leaves: int = MOST_LEAVES, bootstraps: int = BOOTSTRAPS, **parameters: Any
@@ -85,6 +92,9 @@ class ThresholdSegments(SegmentModel):
             sql = where(rule_of(self.tree, each, is_possible), FEATURES, KINDS)
             told = rule_of(self.tree if each in SPECIAL else clusters, each, is_possible)
             words = "no order yet" if each == PROSPECTS else rule_in_words(told)
+            if each == OUTLIERS:
+                fences = sorted(self.clusters.fences.items())
+                words = "; or ".join(rule_in_words([{feature: (fence, np.inf)}]) for feature, fence in fences)
             found.append(Segment(each, self.names[each], sql, words))
         return found
 
@@ -188,14 +198,12 @@ class ThresholdSegments(SegmentModel):
         self._fit_others(values)
 
     def _fit_others(self, values: Floats) -> None:
-        from sklearn.metrics import adjusted_rand_score
-
         found = self.tree.assign(values)
         self.others, agreements = [], []
         for again in resampled(values, self.k, self.leaves, seed=self.seed, times=self.bootstraps):
             apart = _whole(again, {each: each + 100 for each in range(self.k)})
             other = apart.assign(values)
-            agreements.append(adjusted_rand_score(found, other))
+            agreements.append(rand_index(found, other))
             common = (found != OUTLIERS) & (other != OUTLIERS)
             pairs = matched(other[common], found[common])
             self.others.append(

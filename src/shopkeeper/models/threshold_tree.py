@@ -10,6 +10,7 @@ rows. No step raises the k-means cost. All is deterministic.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ FREE = (-np.inf, np.inf)
 DAYS, COUNT, AMOUNT = "days", "count", "amount"
 _DAYS = (2, 3, 7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095, 1460, 1825, 2555, 3650)
 _COUNTS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70)
-SWEEPS = 20
+SWEEPS, ROUNDS = 20, 6
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ class Tree:
         return int((self.feature < 0).sum())
 
     def assign(self, values: Floats) -> Whole:
-        """Return the cluster of each row of raw values (rows × features); a missing value is not below any threshold."""
+        """Return the cluster of each row of raw values (rows x features); a missing value is not below any threshold."""
         at = np.zeros(len(values), np.int64)
         rows = np.arange(len(values))
         while (inner := self.feature[at] >= 0).any():
             here, mine = at[inner], rows[inner]
             below = values[mine, self.feature[here]] < self.threshold[here]
             at[inner] = np.where(below, self.left[here], self.right[here])
-        return self.cluster[at]
+        return np.asarray(self.cluster[at])
 
     def leaves(self) -> Iterator[tuple[int, Box]]:
         """Yield each leaf's cluster and box, from left to right."""
@@ -124,6 +125,10 @@ class _Node:
     at: int = 0
     children: "tuple[_Node, _Node] | None" = field(default=None, repr=False)
 
+    def clusters(self) -> set[int]:
+        """Return the clusters that have a leaf."""
+        return {self.cluster} if self.children is None else self.children[0].clusters() | self.children[1].clusters()
+
 
 class _Grower:
     """Rows as codes: code ≤ j says that the value is below the grid's j-th number."""
@@ -151,7 +156,7 @@ class _Grower:
         length = len(self.grids[feature]) + 1
         codes = self.codes[feature][rows]
         if weights.ndim == 1:
-            return np.cumsum(np.bincount(codes, weights, length))[:-1]
+            return np.asarray(np.cumsum(np.bincount(codes, weights, length))[:-1], np.float64)
         columns = [np.cumsum(np.bincount(codes, weights[:, place], length))[:-1] for place in range(weights.shape[1])]
         return np.column_stack(columns)
 
@@ -164,7 +169,7 @@ class _Grower:
         return (below >= self.least) & (len(rows) - below >= self.least)
 
     def mistakes(self, rows: Whole, labels: Whole, kept: Whole, is_left: npt.NDArray[np.bool_], feature: int) -> Floats:
-        """Return, per cut, the rows that it parts from their centre. ``is_left``: cuts × centres."""
+        """Return, per cut, the rows that it parts from their centre. ``is_left``: cuts x centres."""
         wrong = np.zeros(len(self.grids[feature]))
         for place, cluster in enumerate(kept):
             mine = rows[labels[rows] == cluster]
@@ -262,6 +267,33 @@ class _Grower:
             if found[at] < best:
                 best, node.feature, node.at = float(found[at]), feature, at
 
+    def fit(self, root: _Node, centres: Floats, leaves: int) -> tuple[_Node, Floats, float]:
+        """Grow and improve in turn; return the tree, the centres and the cost."""
+        last = np.inf
+        for _ in range(ROUNDS):
+            self.grow(root, distances(self.space, centres), leaves)
+            centres, cost = self.settle(root, centres)
+            # Siblings that came to one cluster leave room for other splits.
+            root = _merged(root)
+            if cost >= last * (1 - 1e-4):
+                break
+            last = cost
+        return root, centres, cost
+
+    def settle(self, root: _Node, centres: Floats) -> tuple[Floats, float]:
+        """Improve cuts and centres in turn until the cost stays; return the centres and the cost."""
+        everyone, found = np.arange(self.n), np.zeros(self.n, np.int64)
+        last = np.inf
+        for _ in range(SWEEPS):
+            self.improve(root, everyone, distances(self.space, centres))
+            self.assign(root, everyone, found)
+            centres = means(self.space, found, centres)
+            cost = float(((self.space - centres[found]) ** 2).sum())
+            if cost >= last - 1e-9 * max(last, 1.0):
+                break
+            last = cost
+        return centres, cost
+
 
 def fit_tree(
     values: Floats,
@@ -276,25 +308,16 @@ def fit_tree(
 ) -> tuple[Tree, Floats]:
     """Return a tree that partitions the rows at little k-means cost, and its clusters' centres in the space.
 
-    ``values``: rows × features in raw units; ``space``: the same rows and features, transformed and standardised, where
+    ``values``: rows x features in raw units; ``space``: the same rows and features, transformed and standardised, where
     cost is squared distance; ``grids``: per feature the thresholds to choose from, raw; ``cuts``: the same in the space;
     ``labels``, ``centres``: free k-means in the space; ``leaves``: at most; ``least``: rows on either side of a cut.
     A cluster that no allowed cut can part from the others ends without a leaf; its centre is kept.
     """
     grower = _Grower(values, space, grids, least)
-    everyone = np.arange(len(values))
-    root = grower.begin(everyone, labels, centres, cuts, np.arange(len(centres)))
-    grower.grow(root, distances(space, centres), leaves)
-    last, found = np.inf, np.zeros(len(values), np.int64)
-    for _ in range(SWEEPS):
-        grower.improve(root, everyone, distances(space, centres))
-        grower.assign(root, everyone, found)
-        centres = means(space, found, centres)
-        cost = float(((space - centres[found]) ** 2).sum())
-        if cost >= last - 1e-9 * max(last, 1.0):
-            break
-        last = cost
-    return _tidy(root, grids), centres
+    by_mistakes = grower.begin(np.arange(len(values)), labels, centres, cuts, np.arange(len(centres)))
+    found = [grower.fit(root, centres, leaves) for root in (by_mistakes, _Node())]
+    root, centres, _ = min(found, key=lambda fit: (-len(fit[0].clusters()), fit[2]))
+    return _as_tree(root, grids), centres
 
 
 def distances(space: Floats, centres: Floats) -> Floats:
@@ -309,17 +332,18 @@ def means(space: Floats, clusters: Whole, otherwise: Floats) -> Floats:
     return np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], otherwise)
 
 
-def _tidy(root: _Node, grids: Sequence[Floats]) -> Tree:
-    """Return the tree as arrays, siblings of one cluster made one leaf."""
+def _merged(node: _Node) -> _Node:
+    """Return a node whose siblings of one cluster are one leaf."""
+    if node.children is None:
+        return node
+    left, right = _merged(node.children[0]), _merged(node.children[1])
+    if left.children is None and right.children is None and left.cluster == right.cluster:
+        return left
+    return _Node(feature=node.feature, at=node.at, children=(left, right))
 
-    def merged(node: _Node) -> _Node:
-        if node.children is None:
-            return node
-        left, right = merged(node.children[0]), merged(node.children[1])
-        if left.children is None and right.children is None and left.cluster == right.cluster:
-            return left
-        return _Node(feature=node.feature, at=node.at, children=(left, right))
 
+def _as_tree(root: _Node, grids: Sequence[Floats]) -> Tree:
+    """Return the tree as arrays."""
     rows: list[list[float]] = []
 
     def write(node: _Node) -> int:
@@ -330,7 +354,7 @@ def _tidy(root: _Node, grids: Sequence[Floats]) -> Tree:
             rows[mine] = [node.feature, float(grids[node.feature][node.at]), left, right, -1]
         return mine
 
-    write(merged(root))
+    write(root)
     return Tree.of_rows(np.array(rows, np.float64))
 
 
@@ -386,7 +410,7 @@ def where(boxes: Sequence[Box], names: Sequence[str], kinds: Sequence[str]) -> s
 
     Conditions that all boxes share stand once, in front.
     """
-    return joined(boxes, [lambda low, high, n=n, k=k: _sql(n, k, low, high) for n, k in zip(names, kinds, strict=True)])
+    return joined(boxes, [partial(_sql, name, kind) for name, kind in zip(names, kinds, strict=True)])
 
 
 def joined(boxes: Sequence[Box], say: Sequence[Callable[[float, float], str]], *, in_words: bool = False) -> str:
