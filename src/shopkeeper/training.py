@@ -55,7 +55,7 @@ __all__ = [
     "write_features",
 ]
 
-MODEL, EVALUATED = "model", "evaluated"
+MODEL, EVALUATED, PLOTS = "model", "evaluated", "plots"
 REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card.md", "definitions.json"
 
 
@@ -254,6 +254,9 @@ def _register(
         (folder / REPORT).write_text(to_json(report), "utf-8")
         (folder / CARD).write_text(card(report, about=subject.about, span=_span(history), decision=decision), "utf-8")
         parquet.write_table(trained.reference, folder / REFERENCE)
+        (folder / PLOTS).mkdir()
+        for name, picture in plots.draw(report).items():
+            (folder / PLOTS / f"{name}.png").write_bytes(picture)
         return studio.registry.register(
             subject.name,
             folder=folder,
@@ -275,7 +278,6 @@ def _register(
                 "n_watched": str(subject.watched(model, history, _span(history)[1] + timedelta(1)).num_rows),
             },
             is_baseline=model is trained.baseline,
-            plots={f"{name}.png": picture for name, picture in plots.draw(report).items()},
             trials=trained.trials,
         )
     finally:

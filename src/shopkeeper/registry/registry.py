@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-FILES, PLOTS = "version", "plots"
+FILES = "version"
 LONGEST_NOTE = 8000
 
 
@@ -77,13 +77,12 @@ class Registry:
         parameters: Mapping[str, Any],
         tags: Mapping[str, str],
         is_baseline: bool = False,
-        plots: Mapping[str, bytes] | None = None,
         trials: Sequence[Try] = (),
     ) -> ModelVersion:
         """Register a training as a new version, the challenger from now on; the one before is archived.
 
         ``folder``: all files of the version (models, report, card, …), copied; ``card.md`` in it becomes the run's note.
-        ``plots``: file name → PNG. ``trials`` become runs below the version's run. A version appears only once its files
+        ``trials`` become runs below the version's run. A version appears only once its files
         are whole: what a kill leaves is a run, which the next registration marks as failed. Repeated, it gives another
         version. Raises ModelError for an empty folder, StorageError or TransientError if the registry cannot be written.
         """
@@ -114,7 +113,7 @@ class Registry:
                 log(client, run.info.run_id, figures, parameters)
                 for place, trial in enumerate(trials, 1):
                     self._log_trial(client, experiment, run.info.run_id, place, trial)
-                self._store(client, run, folder, plots or {})
+                self._store(client, run, folder)
                 if model is None:
                     client.create_registered_model(name)
                 number = client.create_model_version(
@@ -180,15 +179,12 @@ class Registry:
     def _draft(self, run_id: str) -> Path:
         return self.root / "artifacts" / f"{run_id}.draft"
 
-    def _store(self, client: "MlflowClient", run: "Run", folder: Path, plots: Mapping[str, bytes]) -> None:
+    def _store(self, client: "MlflowClient", run: "Run", folder: Path) -> None:
         """Keep a run's files; in the folder, all of them appear at once."""
         draft = self._draft(run.info.run_id)
         shutil.rmtree(draft, ignore_errors=True)
         try:
             shutil.copytree(folder, draft / FILES)
-            for name, picture in plots.items():
-                (draft / PLOTS).mkdir(exist_ok=True)
-                (draft / PLOTS / name).write_bytes(picture)
             if self.uri:
                 client.log_artifacts(run.info.run_id, str(draft))
                 return

@@ -42,7 +42,7 @@ class Shelf:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StorageError(
                 f"the files of the champion {subject}/{number} must be readable; got: {error}. Export them again with "
-                f"`shopkeeper models promote {subject} {number}`."
+                f"`shopkeeper models promote {subject}/{number}`."
             ) from error
 
     def place(self, subject: str) -> Path:
