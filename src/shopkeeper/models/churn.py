@@ -190,7 +190,7 @@ class Churn(Subject):
         chosen_by = {**{kind.name: {} for kind in CANDIDATES}, **recipe.get("candidates", {})}
         trials: list[Trial] = []
         if budget is not None:
-            trials = _search(rows, horizon, seed, budget, tell)
+            trials = _search(rows, horizon, chosen_by[Boosted.name], seed, budget, tell)
             if trials:
                 chosen_by[Boosted.name] = dict(min(trials, key=lambda trial: trial.value).parameters)
         shape: dict[str, Any] = {"seed": seed, "horizon_days": horizon}
@@ -456,15 +456,15 @@ def _with_outcome(rows: pa.Table, outcomes: pa.Table) -> pa.Table:
     return joined.drop_columns(["n_order_days_ahead"]).append_column(IS_CHURNED, stayed.cast(pa.int64()))
 
 
-def _search(rows: _Rows, horizon: int, seed: int, budget: float, tell: Tell) -> list[Trial]:
-    """Return tries of boosted trees' parameters, the defaults first, until the seconds are spent; no held-out row is seen."""
+def _search(rows: _Rows, horizon: int, start: Mapping[str, Any], seed: int, budget: float, tell: Tell) -> list[Trial]:
+    """Return tries of boosted trees' parameters, the recipe's first, until the seconds are spent; no held-out row is seen."""
     rng = np.random.default_rng(seed)
     trials: list[Trial] = []
     started = perf_counter()
     longest = 0.0
     while perf_counter() - started + longest < budget:
         begun = perf_counter()
-        drawn = {name: values[int(rng.integers(len(values)))] for name, values in SPACE.items()} if trials else {}
+        drawn = {name: values[int(rng.integers(len(values)))] for name, values in SPACE.items()} if trials else start
         model = Boosted(seed=seed, horizon_days=horizon, **drawn).fit(rows.training)
         seconds = perf_counter() - begun
         longest = max(longest, seconds)
