@@ -10,9 +10,20 @@ from shopkeeper import __version__
 from shopkeeper.assembly import Shopkeeper, assemble
 from shopkeeper.engine import EXTENSIONS, connect
 from shopkeeper.errors import ShopkeeperError
+from shopkeeper.training import is_stale
 
 LOW_DISK = 2_000_000_000
-LIBRARIES = ("duckdb", "deltalake", "pyarrow", "dbt-core", "dbt-duckdb", "fastexcel")
+LIBRARIES = (
+    "duckdb",
+    "deltalake",
+    "pyarrow",
+    "dbt-core",
+    "dbt-duckdb",
+    "fastexcel",
+    "scikit-learn",
+    "lightgbm",
+    "mlflow-skinny",
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,8 @@ def check(project: Path, profile: str) -> list[Finding]:
             "settings", "ok", f"{parts.settings.shop.name}: {len(parts.settings.sources)} sources, profile {profile}"
         )
     )
-    return [*findings, _disk(parts), _lock(parts), *_lake(parts), _quarantine(parts), _build(parts), _published(parts)]
+    looks = (_quarantine, _build, _models, _published)
+    return [*findings, _disk(parts), _lock(parts), *_lake(parts), *(look(parts) for look in looks)]
 
 
 def _libraries() -> Finding:
@@ -110,6 +122,26 @@ def _build(parts: Shopkeeper) -> Finding:
     return Finding("build", "ok", f"build {state.build_id[:8]}")
 
 
+def _models(parts: Shopkeeper) -> Finding:
+    """Look at what serves each question, and at whether its predictions are of the last build."""
+    studio = parts.studio
+    if not studio.subjects:
+        return Finding("models", "ok", "none configured")
+    try:
+        serving = {name: studio.registry.serving(name) for name in studio.subjects}
+        stale = [name for name, served in serving.items() if served and is_stale(studio, name)]
+    except ShopkeeperError as error:
+        return Finding("models", "fault", str(error), "shopkeeper models list")
+    told = ", ".join(served.version.name if served else f"{name}: none" for name, served in serving.items())
+    if stale:
+        return Finding(
+            "models", "warning", f"{told}; scored before the last build: {', '.join(stale)}", "shopkeeper run"
+        )
+    if not any(serving.values()):
+        return Finding("models", "ok", "none serves yet: shopkeeper train says why")
+    return Finding("models", "ok", told)
+
+
 def _published(parts: Shopkeeper) -> Finding:
     current = parts.published.current()
     if current is None:
@@ -122,6 +154,6 @@ def _published(parts: Shopkeeper) -> Finding:
         )
     state = parts.warehouse.state()
     newest = next((version for version in parts.published.versions() if version.is_current), None)
-    if state.build_id and newest and newest.build_id != state.build_id:
+    if state.build_id and newest and newest.build_id != state.content_id:
         return Finding("published", "warning", f"version {current} is not the last build", "shopkeeper publish")
     return Finding("published", "ok", f"version {current}, {len(parts.published.versions())} kept")

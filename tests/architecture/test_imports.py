@@ -65,6 +65,7 @@ DOORS = {
         "features": "turns the engine's errors about rows that were handed in into ours",
         "lake": "turns the engine's errors into ours where it compares rows",
         "published": "tells a version that was pruned while it was opened by the engine's own error",
+        "warehouse": "turns the engine's errors into ours where predictions are stored",
         "serving": "turns the engine's errors into QueryError and asks it for the kind of a statement",
         "sources.conformity": "tells raw data that cannot be read from a full disk by the engine's own errors",
         "sources.database": "turns the engine's errors about Postgres into ours",

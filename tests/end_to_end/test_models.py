@@ -1,5 +1,6 @@
 """A shop whose models are trained, scored, promoted, refused, rolled back and lost, as its owner would see it."""
 
+import csv
 import functools
 import json
 import os
@@ -193,19 +194,18 @@ def test_the_policy_retrains_or_stops(world, copied, run):
     """A shop that changes overnight: the policy warns, trains a challenger, or publishes nothing new."""
     parts, _ = world
     file = next((parts.settings.project.parent / "export").rglob("*.csv"))
-    lines = file.read_text("utf-8").splitlines()
-    head, last = lines[0], [line.split(",") for line in lines[-4000:]]
-    place = {name: at for at, name in enumerate(head.split(","))}
-    strange = []
-    for number, fields in enumerate(last):
+    with file.open(encoding="utf-8", newline="") as opened:
+        lines = list(csv.DictReader(opened))[-4000:]
+    for number, line in enumerate(lines):
         # Everybody comes back, and buys a hundred times as much.
-        changed = list(fields)
-        changed[place["InvoiceNo"]] = str(990000 + number // 3)
-        changed[place["Quantity"]] = str(100 * abs(int(fields[place["Quantity"]])))
-        strange.append(",".join(changed))
+        line["InvoiceNo"] = str(990000 + number // 3)
+        line["Quantity"] = str(100 * abs(int(line["Quantity"])))
     folder = copied.settings.project / "more"
     folder.mkdir()
-    (folder / "more.csv").write_text("\n".join([head, *strange]) + "\n", "utf-8")
+    with (folder / "more.csv").open("w", encoding="utf-8", newline="") as written:
+        writer = csv.DictWriter(written, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
     settings = copied.settings.project / "shopkeeper.toml"
     with settings.open("a") as written:
         written.write(f'\n[sources.more]\npreset = "uci_online_retail"\npath = "{folder}"\n[drift]\npolicy = "stop"\n')

@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shopkeeper.errors import ModelError
@@ -117,6 +117,7 @@ rows_of_customers = st.lists(
 ).filter(lambda rows: any(row[1] for row in rows))
 
 
+@settings(deadline=None)
 @given(rows_of_customers)
 def test_sql_gives_the_same_groups(found):
     """Whatever the customers, DuckDB's case gives the scores and the group that Python gives."""
