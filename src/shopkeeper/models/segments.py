@@ -396,6 +396,11 @@ def _bought(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.greater(rows["n_orders"], 0))
 
 
+def _some(rows: pa.Table, seed: int) -> pa.Table:
+    """Return the rows, or a sample of as many as a tree is fitted on."""
+    return rows.take(sampled(rows.num_rows, SAMPLE, seed))
+
+
 def _moment(rows: pa.Table, as_of: date, model: SegmentModel) -> Moment:
     return Moment(as_of, np.array(rows[CUSTOMER_ID].to_pylist(), np.str_), model.assign(rows))
 
@@ -431,7 +436,7 @@ def _told(
     split: _Split, model: ThresholdSegments, evaluated: ThresholdSegments, seed: int
 ) -> tuple[dict[str, Any], dict[str, dict[str, list[Any]]]]:
     """Return the report's facts and curves beyond the comparison."""
-    everyone, fitted, judged = split.everyone, _bought(split.fitted), split.judged
+    everyone, fitted, judged = split.everyone, _some(_bought(split.fitted), seed), split.judged
     labels, truth = evaluated.assign(fitted), evaluated.assign(judged)
     free, free_truth = evaluated.free_clusters(fitted, judged)
     bought = _bought(everyone)
@@ -462,7 +467,7 @@ def _told(
             "expected_share_next_month": [sizes.shares[each.segment] for each in model.segments],
         },
         "importances": importances(fitted, labels, judged, truth, seed=seed),
-        "correlations": correlations(bought),
+        "correlations": correlations(_some(bought, seed)),
         "principal_components": _picture(model, bought, seed),
     }
     return facts, curves
