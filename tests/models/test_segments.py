@@ -452,7 +452,8 @@ def orders(*told: tuple[int, int, float]) -> Orders:
 @pytest.mark.parametrize(
     ("case", "shop", "why"),
     [
-        ("3 customers", orders((1, 1, 9.0), (2, 5, 9.0), (3, 70, 9.0)), "at least 50 customers"),
+        ("3 customers", orders((1, 1, 9.0), (2, 5, 9.0), (3, 70, 9.0)), "at least 20 customers"),
+        ("68 customers", orders(*[(each, 5 + each, 9.0 + each) for each in range(68)]), "at least 50 customers"),
         ("one order each, alike", orders(*[(each, 3, 9.0) for each in range(200)]), "differ enough"),
         ("a single day", orders(*[(each, 3, 9.0 + each % 2) for each in range(200)]), "differ enough"),
     ],
@@ -466,6 +467,11 @@ def test_too_few_or_too_like_customers_have_their_groups(case, shop, why):
     told = subject.predict(found.baseline, shop, shop.last_day + timedelta(days=1), version="segments/1")
     assert told["customer_segments"].num_rows == len(set(shop.customers.tolist()))
     assert set(told) == {"customer_segments", "segments", "segment_migrations"}
+    assert set(told["segments"]["segment"].to_pylist()) == {0, *range(11, 21)}
+    assert all(
+        row["segment_name"] == row["rfm_group"] and (row["segment"] > 10 or row["segment"] == 0)
+        for row in told["customer_segments"].to_pylist()
+    )
 
 
 @pytest.mark.parametrize("amount", [-5.0])

@@ -36,7 +36,7 @@ STARTS, FREE_STARTS, MOST_TREES = 8, 20, 3
 CHOICE_BOOTSTRAPS = 12
 BLOCK = 16
 """Rows whose distances to all others are held at a time: the cache holds them, and one thread serves best."""
-LITTLE_RANK = 0.5
+LITTLE_RANK = 1.0
 """How much worse than the best mean rank a smaller k may be: differences below turn round from month to month."""
 LITTLE_STABILITY = 0.02
 """How much less than the most stable a smaller number of leaves may be."""
@@ -132,7 +132,7 @@ def choose(
 
     Each k has a rank by silhouette, by Calinski and Harabasz (1974), by Davies and Bouldin (1979) and by stability (the
     mean adjusted Rand index of fits on resampled customers, Hubert and Arabie 1985); the smallest k wins whose
-    mean rank is within half a rank of the least. Of the numbers of leaves that cost at most 1 % more than the best, the
+    mean rank is within one of the least. Of the numbers of leaves that cost at most 1 % more than the best, the
     smallest is taken whose stability is within .02 of the most stable. ``tell``: done, total.
 
     Raises ModelError as ``fit_clusters`` if no k can be fitted.

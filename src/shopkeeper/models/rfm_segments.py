@@ -21,6 +21,7 @@ from shopkeeper.models.rfm import (
 )
 from shopkeeper.models.segment_model import (
     OFTEN,
+    OUTLIERS,
     PROSPECTS,
     Floats,
     Segment,
@@ -32,11 +33,13 @@ from shopkeeper.models.segment_model import (
     names_of,
 )
 
+_NUMBERS = np.array([PROSPECTS, *range(OUTLIERS + 2, OUTLIERS + 1 + len(RULES))])
+
 
 class RfmGroups(SegmentModel):
     """The eleven named groups as segments; they need one customer with an order, and serve where nothing else can.
 
-    Ids: 0 for prospects, then 1 to 10 in the order of the rules.
+    Ids: 0 for prospects, then 11 to 20 in the order of the rules: none that means something else in another model.
     """
 
     name: ClassVar[str] = "rfm_groups"
@@ -47,13 +50,13 @@ class RfmGroups(SegmentModel):
         r, f, m = scores_sql(self.edges)
         whole = group_sql(f"({r})", f"({f})", f"({m})")
         return [
-            Segment(place, name, "n_orders = 0" if place == PROSPECTS else f"{whole} = '{name}'", words)
-            for place, (name, _, words) in enumerate(RULES)
+            Segment(int(number), name, f"{whole} = '{name}'" if number else "n_orders = 0", words)
+            for number, (name, _, words) in zip(_NUMBERS, RULES, strict=True)
         ]
 
     def assign(self, rows: pa.Table) -> Whole:
-        """Return each row's group: its place in the order of the rules."""
-        return rfm_groups(doubles(rows, "n_orders"), rfm_scores(rows, self.edges))
+        """Return the id of each row's group."""
+        return np.asarray(_NUMBERS[rfm_groups(doubles(rows, "n_orders"), rfm_scores(rows, self.edges))])
 
     def _fit(self, rows: pa.Table) -> None:
         self.edges = fit_edges(rows)

@@ -55,6 +55,7 @@ MONTHS = 6
 """Months of moves that migrations and the size forecast look back on."""
 DRAWS = 1000
 COMPACTNESS_DRAWS = 200
+LEAST_HELD_OUT = 20
 DRAWN = 1000
 """Customers in the picture by principal components."""
 REFERENCE_ROWS = 10_000
@@ -69,7 +70,11 @@ CUSTOMER_SEGMENTS = PredictionTable(
         Column("r_score", pa.int32(), "recency, 1 to 5, 5 is most recent; null without an order"),
         Column("f_score", pa.int32(), "frequency, 1 to 5, 5 is most orders; null without an order"),
         Column("m_score", pa.int32(), "net sales, 1 to 5, 5 is most; null without an order"),
-        Column("segment", pa.int32(), "the behavioural segment: 0 prospects, 9 outliers"),
+        Column(
+            "segment",
+            pa.int32(),
+            "the behavioural segment: 0 prospects, 1 to 8 clusters, 9 outliers; 11 to 20 where the named groups serve",
+        ),
         Column("segment_name", pa.string(), "its name"),
         Column("certainty", pa.float64(), "share of refits on resampled customers that give the same segment, 0 to 1"),
         *VERSION_COLUMNS,
@@ -80,7 +85,11 @@ SEGMENT_LIST = PredictionTable(
     "one row per segment and moment",
     ("segment", AS_OF),
     (
-        Column("segment", pa.int32(), "the segment: 0 prospects, 9 outliers"),
+        Column(
+            "segment",
+            pa.int32(),
+            "the segment: 0 prospects, 1 to 8 clusters, 9 outliers; 11 to 20 where the named groups serve",
+        ),
         CUSTOMER_KEY[1],
         Column("segment_name", pa.string(), "its name; kept from model to model while the segment means the same"),
         Column("rule_sql", pa.string(), "who is in it: a condition over features.customer_features"),
@@ -207,6 +216,11 @@ class Segments(Subject):
         tell: Tell,
     ) -> Trained:
         notes = list(split.notes)
+        if split.judged.num_rows < LEAST_HELD_OUT:
+            raise _TooFewError(
+                f"there must be at least {LEAST_HELD_OUT} customers with an order among those held out to judge by; got "
+                f"{split.judged.num_rows}. The named RFM groups serve until there are more."
+            )
         recipe, table = self._recipe(split, parameters, seed, is_search, tell)
         tell("segments", "fit", 0, 3)
         try:
@@ -278,8 +292,7 @@ class _Contest:
         except ModelError as error:
             self.notes.append(f"No baseline by the RFM grid: {error}")
         # The baseline that looks best where everything is fitted is the one to beat.
-        bought = behaviour(split.fitted)[:, OFTEN] > 0
-        fitted = split.fitted.filter(pa.array(bought))
+        fitted = _bought(split.fitted)
         fitted = fitted.take(sampled(fitted.num_rows, JUDGED // 3, seed))
         points = space(behaviour(fitted))
         self.baseline = max(baselines, key=lambda each: silhouettes(points, each.assign(fitted)).mean())
@@ -402,6 +415,11 @@ def _bought(rows: pa.Table) -> pa.Table:
     return rows.filter(pc.greater(rows["n_orders"], 0))
 
 
+def _some(rows: pa.Table, seed: int) -> pa.Table:
+    """Return the rows, or a sample of as many as a tree is fitted on."""
+    return rows.take(sampled(rows.num_rows, SAMPLE, seed))
+
+
 def _moment(rows: pa.Table, as_of: date, model: SegmentModel) -> Moment:
     return Moment(as_of, np.array(rows[CUSTOMER_ID].to_pylist(), np.str_), model.assign(rows))
 
@@ -437,7 +455,7 @@ def _told(
     split: _Split, model: ThresholdSegments, evaluated: ThresholdSegments, seed: int
 ) -> tuple[dict[str, Any], dict[str, dict[str, list[Any]]]]:
     """Return the report's facts and curves beyond the comparison."""
-    everyone, fitted, judged = split.everyone, _bought(split.fitted), split.judged
+    everyone, fitted, judged = split.everyone, _some(_bought(split.fitted), seed), split.judged
     labels, truth = evaluated.assign(fitted), evaluated.assign(judged)
     free, free_truth = evaluated.free_clusters(fitted, judged)
     bought = _bought(everyone)
@@ -468,7 +486,7 @@ def _told(
             "expected_share_next_month": [sizes.shares[each.segment] for each in model.segments],
         },
         "importances": importances(fitted, labels, judged, truth, seed=seed),
-        "correlations": correlations(bought),
+        "correlations": correlations(_some(bought, seed)),
         "principal_components": _picture(model, bought, seed),
     }
     return facts, curves

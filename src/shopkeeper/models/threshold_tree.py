@@ -100,7 +100,7 @@ class Tree:
 def human_numbers(kind: str, low: float, high: float) -> Floats:
     """Return the numbers above ``low`` and up to ``high`` that people use for ``days``, ``count`` or ``amount``.
 
-    Days: 2, 3, a week, two, months, years. Counts: each up to 5, then 7, 10, 15, 20, …. Amounts: 1, 2, 3, 5, 7 times
+    Days: 2, 3, a week, two, months, years. Counts: each up to 5, then 7, 10, 15, 20, …. Amounts: 1, 2, 5 times
     powers of ten, of either sign.
     """
     if kind == DAYS:
@@ -110,7 +110,7 @@ def human_numbers(kind: str, low: float, high: float) -> Floats:
             [each * 10.0**power for power in range(6) for each in (_COUNTS if power == 0 else _COUNTS[6:])]
         )
     else:
-        sizes = [each * 10.0**power for power in range(-2, 9) for each in (1, 2, 3, 5, 7)]
+        sizes = [each * 10.0**power for power in range(-2, 9) for each in (1, 2, 5)]
         found = np.array([-size for size in sizes] + sizes)
     found = np.unique(np.round(found, 6))
     return found[(found > low) & (found <= high)]
