@@ -97,7 +97,7 @@ def trees(draw) -> Tree:
 EVERY_ROW = np.array([[a, b, c] for a in range(6) for b in range(6) for c in range(6)], float)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(trees())
 def test_sql_says_what_the_tree_does(tree):
     """Whatever the tree: each cluster's condition gives its rows in DuckDB, no more and no less, so each row has one."""
@@ -114,6 +114,7 @@ def test_sql_says_what_the_tree_does(tree):
             assert sorted(row for (row,) in told) == np.flatnonzero(found == cluster).tolist()
 
 
+@settings(deadline=None)
 @given(trees())
 def test_a_tree_survives_its_rows(tree):
     """Written as one array and read back, it assigns alike."""
