@@ -1,11 +1,11 @@
-# make setup | demo | test | lint | bench | docs: each works on a fresh clone with Python 3.11, make and the package registries.
+# make setup | demo | test | lint | bench | docs | truth: each works on a fresh clone with Python 3.11, make and the package registries.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo-shop
 
-.PHONY: setup demo test lint bench docs clean
+.PHONY: setup demo test lint bench docs truth clean
 
 setup: $(READY)
 
@@ -40,6 +40,10 @@ bench: setup
 
 docs: setup
 	$(BIN)/python docs/make_tables.py
+
+# What models are worth against the truth of simulated shops, written into docs/models.md.
+truth: setup
+	$(BIN)/python docs/make_truth.py
 
 clean:
 	rm -rf $(VENV) $(DEMO)

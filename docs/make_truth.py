@@ -1,0 +1,39 @@
+"""Writes into docs/models.md how near the models come to the truth of simulated shops: `make truth`. Takes two minutes."""
+
+import importlib.util
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "models.md"
+BLOCK = re.compile(r"(<!-- truth -->\n).*?(<!-- /truth -->)", re.DOTALL)
+
+
+def _module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def render() -> str:
+    """Return the table: what is measured, ours, the truth's own, the baseline's."""
+    customers, labels = _module("truth"), _module("truth_of_labels")
+    told = [*customers.churn_truth(), *customers.lifetime_truth()]
+    told += [(f"labels: {measure}", *values) for measure, *values in labels.labels_truth()]
+    lines = ["| measure | ours | truth's own | baseline |", "|---|---|---|---|"]
+    for measure, *values in told:
+        lines.append(f"| {measure} | {' | '.join('·' if math.isnan(value) else f'{value:.4g}' for value in values)} |")
+    wholesaler = f"{customers.CUSTOMERS:,} customers and {customers.DAYS} days, seed {customers.SEED}"
+    labelled = f"{labels.CUSTOMERS:,} customers and {labels.DAYS} days, seed {labels.SEED}"
+    lines += ["", f"Churn and lifetime: `uci_online_retail`, {wholesaler}. Labels: `client_and_sales`, {labelled}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    table = render()
+    PAGE.write_text(BLOCK.sub(lambda found: found[1] + table + found[2], PAGE.read_text("utf-8")), "utf-8")
