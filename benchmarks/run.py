@@ -1,6 +1,6 @@
 """What Shopkeeper's speed is, as ratios against named peers measured in the same run, on this machine.
 
-    python benchmarks/run.py [retail] [help] [features] [events] [--events N]
+    python benchmarks/run.py [help] [retail] [features] [models] [buying] [events] [--events N]
 
 `retail` wants the Online Retail workbook (../shared/data or SHOPKEEPER_DATA); `events` simulates N events (20,000,000 by
 default, 2.4 GB) in a temporary folder. Every figure is the wall time of a cold process unless it says otherwise.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 CLI = [sys.executable, "-c", "from shopkeeper.apps.cli import main; main()"]
 EVENTS_PER_CUSTOMER = 62
+PARTS = ["help", "retail", "features", "models", "buying", "events"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,6 @@ def timed(command: list[str]) -> tuple[float, float]:
         sys.exit(f"{' '.join(command[-4:])} failed: {done.stderr}")
     seconds, kilobytes = done.stderr.strip().splitlines()[-1].split()
     return float(seconds), float(kilobytes) / 1e6
-
-
-def clock(work: Callable[[], object]) -> float:
-    """Return the wall seconds of a call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def best(command: list[str], runs: int = 5) -> float:
@@ -187,6 +181,24 @@ def of_features(folder: Path) -> Iterator[Figure]:
     yield from (Figure(*found) for found in measured(folder))
 
 
+def of_models(folder: Path) -> Iterator[Figure]:
+    """All models of a shop refitted and scored, in one process, against what a notebook does."""
+    from models import measured
+
+    book = DATA / "online_retail" / "Online Retail.xlsx"
+    if not book.exists():
+        print(f"models: skipped, there is no {book}", file=sys.stderr)
+        return
+    yield from (Figure(*found) for found in measured(folder, book))
+
+
+def of_buying() -> Iterator[Figure]:
+    """Lifetime values of a million customers, and what counting equal histories once is worth."""
+    from buying import measured
+
+    yield from (Figure(*found) for found in measured())
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Make a temporary folder and take it away."""
@@ -200,11 +212,11 @@ def workplace() -> Iterator[Path]:
 def main() -> None:
     """Measure what is asked for and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], "help", "retail", "features", "events"], default=[])
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[])
     parser.add_argument("--events", type=int, default=20_000_000)
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of a table")
     chosen = parser.parse_args()
-    parts = chosen.parts or ["help", "retail", "features", "events"]
+    parts = chosen.parts or PARTS
     with workplace() as folder:
         if not chosen.json:
             print("| what | seconds | ratio | peer | peak memory | target |\n|---|---|---|---|---|---|", flush=True)
@@ -212,6 +224,8 @@ def main() -> None:
             "help": of_help,
             "retail": lambda: of_retail(folder),
             "features": lambda: of_features(folder),
+            "models": lambda: of_models(folder),
+            "buying": of_buying,
             "events": lambda: of_events(folder, chosen.events),
         }
         for part in parts:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="shopkeeper",
-    help="From a shop's raw order lines and clicks to a warehouse it can trust.\n\n"
+    help="From a shop's raw order lines and clicks to a warehouse it can trust, and models that beat their baselines.\n\n"
     "Start: [bold]shopkeeper init shop --preset uci_online_retail --path 'Online Retail.xlsx'[/bold], "
     "then [bold]shopkeeper run --project shop[/bold].",
     no_args_is_help=True,
@@ -658,7 +658,7 @@ def query(
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the published version, read-only. Schemas core and metrics need no prefix.
+    """Ask the published version, read-only. Schemas core, metrics, features and predictions need no prefix.
 
     Example: shopkeeper query "select country, sum(net_sales) from orders group by 1 order by 2 desc" --project shop
     """
