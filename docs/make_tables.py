@@ -36,7 +36,7 @@ def render() -> str:
 
 
 def _prediction(table: PredictionTable) -> str:
-    lines = [f"\n### {PREDICTIONS}.{table.name}\n", f"Grain: {table.grain} Key: {', '.join(table.key)}.", ""]
+    lines = [f"\n### {PREDICTIONS}.{table.name}\n", f"Grain: {table.grain}. Key: {', '.join(table.key)}.", ""]
     lines += ["| column | meaning |", "|---|---|"]
     lines += [f"| `{column.name}` | {_cell(column.meaning)} |" for column in table.columns]
     return "\n".join(lines) + "\n"
