@@ -7,7 +7,7 @@ transaction, promotion moves a pointer. A subject that fails leaves the others, 
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -21,6 +21,7 @@ from shopkeeper.features import ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
 from shopkeeper.progress import Tell, silent
 from shopkeeper.registry import Difference, ModelVersion, Registry, Served
+from shopkeeper.vocabulary import PREDICTIONS
 from shopkeeper.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -322,10 +323,12 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
     """Score with what serves, as of the day after the last order, and replace the prediction tables.
 
     What was scored already, by this version of the model on this build, is left as it is. A model that does not fit the
-    data's columns leaves its tables as they were, and says so. Raises UsageError for an unknown subject, or before the
-    first build.
+    data's columns leaves its tables as they were, and says so. A subject brings those that are scored before it.
+    Raises UsageError for an unknown subject, or before the first build.
     """
     chosen = studio.chosen(only)
+    before = [each for subject in chosen.values() for each in subject.after]
+    chosen = {name: subject for name, subject in studio.subjects.items() if name in chosen or name in before}
     state, standing = studio.warehouse.state(), studio.warehouse.predictions()
     tables: dict[str, pa.Table] = {}
     marks: dict[str, str] = {}
@@ -334,12 +337,12 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
         for name, subject in chosen.items():
             tell("score", name, len(done), len(chosen))
             served = studio.registry.serving(name)
-            mark = _mark(studio, served)
+            mark = _mark(studio, name)
             ours = [table.name for table in subject.tables]
             if state.scores.get(name) == mark and standing.issuperset(ours):
                 done.append(Scored(name, "unchanged" if served else "none", version=_version(served)))
                 continue
-            scored, rows = _score(subject, served, history)
+            scored, rows = _score(subject, served, history, _given(studio, subject, history, tables, standing))
             done.append(scored)
             # A table always stands, so that a query about it has an answer: empty where nothing was ever scored.
             tables |= {
@@ -356,25 +359,45 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
 
 def is_stale(studio: Studio, name: str) -> bool:
     """Return whether a subject's predictions are of another build, or another model, than those of now."""
-    return studio.warehouse.state().scores.get(name) != _mark(studio, studio.registry.serving(name))
+    return studio.warehouse.state().scores.get(name) != _mark(studio, name)
 
 
-def _mark(studio: Studio, served: Served | None) -> str:
-    return f"{served.number if served else 'none'}@{studio.warehouse.state().build_id}"
+def _mark(studio: Studio, name: str) -> str:
+    """Return what a subject's predictions depend on: the build, its model, and those of the subjects before it."""
+    before = [each for each in studio.subjects[name].after if each in studio.subjects]
+    served = [studio.registry.serving(each) for each in (name, *before)]
+    numbers = "+".join(str(each.number) if each else "none" for each in served)
+    return f"{numbers}@{studio.warehouse.state().build_id}"
 
 
 def _version(served: Served | None) -> str:
     return served.version.name if served else ""
 
 
-def _score(subject: Subject, served: Served | None, history: ShopHistory) -> tuple[Scored, dict[str, "pa.Table"]]:
+def _given(
+    studio: Studio, subject: Subject, history: ShopHistory, fresh: Mapping[str, "pa.Table"], standing: Collection[str]
+) -> dict[str, "pa.Table"]:
+    """Return the tables that a subject is handed: those just scored, else as they stand."""
+    found: dict[str, pa.Table] = {}
+    for name in subject.after:
+        for table in studio.subjects[name].tables if name in studio.subjects else ():
+            if table.name in fresh:
+                found[table.name] = fresh[table.name]
+            elif table.name in standing:
+                found[table.name] = history.connection.table(f"{PREDICTIONS}.{table.name}").to_arrow_table()
+    return found
+
+
+def _score(
+    subject: Subject, served: Served | None, history: ShopHistory, given: Mapping[str, "pa.Table"]
+) -> tuple[Scored, dict[str, "pa.Table"]]:
     name = subject.name
     if served is None or history.last_day is None:
         return Scored(name, "none", "no model serves: see `shopkeeper train`"), {}
     version = _version(served)
     try:
         model = subject.load(served.folder / MODEL)
-        rows = subject.predict(model, history, history.last_day + timedelta(1), version=version)
+        rows = subject.predict(model, history, history.last_day + timedelta(1), version=version, given=given)
     except ModelError as error:
         return Scored(name, "failed", str(error), version), {}
     return Scored(name, "scored", "", version, {table: each.num_rows for table, each in rows.items()}), rows

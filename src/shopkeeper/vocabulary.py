@@ -75,4 +75,4 @@ SEGMENTS: Final = "segments"
 CHURN: Final = "churn"
 LIFETIME: Final = "lifetime"
 LABEL_MODEL: Final = "labels"
-SUBJECTS: Final = (SEGMENTS, CHURN, LIFETIME, LABEL_MODEL)
+SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL)

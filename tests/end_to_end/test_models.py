@@ -94,6 +94,8 @@ def test_a_run_trains_scores_and_publishes(world):
     for table in ("churn_scores", "customer_lifetime_values"):
         assert ask(parts, f"select count(*), count(distinct customer_id) from {table}") == [(buyers, buyers)]
     assert ask(parts, "select count(*) from label_scores") == [(0,)]
+    at_risk = "select count(*) from churn_scores join customer_lifetime_values using (customer_id, as_of) where "
+    assert ask(parts, at_risk + "value_at_risk = lifetime_value * churn_probability") == [(buyers,)]
 
 
 def test_a_second_run_changes_nothing(world, run):
@@ -187,7 +189,7 @@ def test_a_champion_of_an_older_schema_leaves_its_table(copied):
     assert ask(copied, "select count(*) from churn_scores") == before
     (refit,) = training.train(copied.studio, ["churn"])
     assert (refit.status, refit.version) == ("promoted", "churn/2"), refit.message
-    assert {each.status for each in training.score(copied.studio, ["churn"])} == {"scored"}
+    assert {each.subject: each.status for each in training.score(copied.studio, ["churn"])}["churn"] == "scored"
 
 
 def test_the_policy_retrains_or_stops(world, copied, run):
@@ -234,7 +236,7 @@ def test_a_year_later_the_champion_is_challenged(copied):
     assert "newer than the last training" in training.due(studio)["churn"]
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("share", [0.3, 0.7])
 def test_killed_while_it_trains(world, tmp_path, share, run):
     """A run killed anywhere in training, and run again, ends with models that serve and a whole published version."""
     parts, _ = world

@@ -55,7 +55,7 @@ from shopkeeper.models.model import (
     Trial,
 )
 from shopkeeper.progress import Tell
-from shopkeeper.vocabulary import AS_OF, CHURN, CUSTOMER_ID
+from shopkeeper.vocabulary import AS_OF, CHURN, CUSTOMER_ID, LIFETIME
 
 PRIMARY = "log_loss"
 REPORTED = (PRIMARY, "brier", "roc_auc", "pr_auc", "calibration_error")
@@ -116,6 +116,9 @@ class _Rows:
     everything: pa.Table
 
 
+VALUES = "customer_lifetime_values"
+
+
 class Churn(Subject):
     """Who will place no order in the next ``horizon_days``; see ``docs/model-churn.md``.
 
@@ -144,6 +147,11 @@ class Churn(Subject):
                 Column("probability_high", pa.float64(), "high end of that interval"),
                 Column("risk_rank", pa.int64(), "place by churn probability, 1 the likeliest to stay away"),
                 Column("expected_next_order_on", pa.date32(), "day by which an order is as likely as not; null: never"),
+                Column(
+                    "value_at_risk",
+                    pa.float64(),
+                    "lifetime value by churn probability, money over the lifetime's horizon; null without a lifetime value",
+                ),
                 Column("reasons", pa.string(), "what speaks most for the likelier of the two, in words"),
                 *VERSION_COLUMNS,
             ),
@@ -162,6 +170,7 @@ class Churn(Subject):
         ),
     )
     models: ClassVar[Mapping[str, Callable[[Path], Model]]] = {name: kind.load for name, kind in KINDS.items()}
+    after: ClassVar[tuple[str, ...]] = (LIFETIME,)
 
     def __init__(self, *, horizon_days: int = 0) -> None:
         self.horizon_days = horizon_days
@@ -222,7 +231,15 @@ class Churn(Subject):
             trials=trials,
         )
 
-    def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
+    def predict(
+        self,
+        model: Model,
+        history: History,
+        as_of: date,
+        *,
+        version: str,
+        given: Mapping[str, pa.Table] | None = None,
+    ) -> dict[str, pa.Table]:
         """Return ``churn_scores`` and ``churn_reasons`` as of a moment; see ``Subject.predict``."""
         rows = _buyers(history, as_of)
         scores = model.score(rows)
@@ -243,6 +260,7 @@ class Churn(Subject):
             "probability_high": scores["probability_high"],
             "risk_rank": pa.array(rank),
             "expected_next_order_on": days.cast(pa.date32()),
+            "value_at_risk": pc.multiply(_values(given or {}, rows), scores["churn_probability"]),
             "reasons": pa.array(sentences(rows, chance, told), pa.string()),
             "model": pa.array([model.name] * rows.num_rows, pa.string()),
             "model_version": pa.array([version] * rows.num_rows, pa.string()),
@@ -362,6 +380,16 @@ class Churn(Subject):
             return None
         names = (chosen.name, champion.name)
         return compare(PRIMARY, actual, mine, theirs, names=names, seed=seed)
+
+
+def _values(given: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
+    """Return the lifetime value of each row's customer as of its moment; null where none is told."""
+    if VALUES not in given:
+        return pa.chunked_array([pa.nulls(rows.num_rows, pa.float64())])
+    keys = [CUSTOMER_ID, AS_OF]
+    told = given[VALUES].select([*keys, "lifetime_value"])
+    numbered = rows.select(keys).append_column("place", pa.array(np.arange(rows.num_rows)))
+    return numbered.join(told, keys).sort_by("place")["lifetime_value"]
 
 
 def _buyers(history: History, as_of: date) -> pa.Table:

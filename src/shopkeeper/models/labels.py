@@ -147,7 +147,15 @@ class Labels(Subject):
             trials=trials,
         )
 
-    def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
+    def predict(
+        self,
+        model: Model,
+        history: History,
+        as_of: date,
+        *,
+        version: str,
+        given: Mapping[str, pa.Table] | None = None,  # noqa: ARG002 - it needs no other's scores
+    ) -> dict[str, pa.Table]:
         """Return ``label_scores`` of every customer known at the moment.
 
         An attribute that no customer has any more is missing for all; one that was a number and is a text now counts as

@@ -170,7 +170,15 @@ class Lifetime(Subject):
             trials=trials,
         )
 
-    def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
+    def predict(
+        self,
+        model: Model,
+        history: History,
+        as_of: date,
+        *,
+        version: str,
+        given: Mapping[str, pa.Table] | None = None,  # noqa: ARG002 - it needs no other's scores
+    ) -> dict[str, pa.Table]:
         """Return ``customer_lifetime_values`` as of a moment; see ``Subject.predict``. Empty where nobody ordered yet."""
         features = history.features([as_of])
         rows = buyers_by_moment(features).get(as_of, features.slice(0, 0))

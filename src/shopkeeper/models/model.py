@@ -309,6 +309,8 @@ class Subject(ABC):
     """The tables that ``predict`` gives; the first one is the main one."""
     models: ClassVar[Mapping[str, Callable[[Path], Model]]]
     """Name of a model of this subject → how it is loaded."""
+    after: ClassVar[tuple[str, ...]] = ()
+    """Subjects that are scored before this one, which is handed their tables."""
 
     @abstractmethod
     def train(
@@ -329,10 +331,19 @@ class Subject(ABC):
         """
 
     @abstractmethod
-    def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
+    def predict(
+        self,
+        model: Model,
+        history: History,
+        as_of: date,
+        *,
+        version: str,
+        given: Mapping[str, pa.Table] | None = None,
+    ) -> dict[str, pa.Table]:
         """Return the rows of each of the subject's tables as of a moment, checked against their declaration.
 
-        ``version`` is written into ``model_version``. Raises ModelError if the model does not fit the data's columns.
+        ``version`` is written into ``model_version``; ``given``: tables of the subjects named in ``after``, by name, as far
+        as they stand. Raises ModelError if the model does not fit the data's columns.
         """
 
     @abstractmethod

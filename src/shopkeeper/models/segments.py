@@ -182,7 +182,15 @@ class Segments(Subject):
         except _TooFewError as error:
             return _groups_only(split, str(error), seed)
 
-    def predict(self, model: Model, history: History, as_of: date, *, version: str) -> dict[str, pa.Table]:
+    def predict(
+        self,
+        model: Model,
+        history: History,
+        as_of: date,
+        *,
+        version: str,
+        given: Mapping[str, pa.Table] | None = None,  # noqa: ARG002 - it needs no other's scores
+    ) -> dict[str, pa.Table]:
         """Return each customer's segment and groups, the segments with their rules, and the moves of the last months."""
         if not isinstance(model, SegmentModel):
             raise ModelError(f"a model of segments must give segments; got {model.name}. Train it anew.")
