@@ -14,7 +14,6 @@ import pytest
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import gate, to_json
-from shopkeeper.features import ShopHistory
 from shopkeeper.models.clusters import (
     choose,
     compactness,
@@ -506,29 +505,3 @@ def test_how_many_segments_may_be_chosen(least, most):
     """From 2 to 8, the least first."""
     with pytest.raises(ModelError, match="must be from 2 to 8"):
         Segments(least=least, most=most)
-
-
-# Real data.
-
-
-@pytest.mark.real_data
-@pytest.mark.slow
-def test_the_marks_on_online_retail(tmp_path, real_data, make_shop, run_shop):
-    """Every mark of the published and our own baselines: price, silhouette, stability, surrogates, sizes, time's verdict."""
-    parts = make_shop(tmp_path / "shop", "uci_online_retail", real_data("online_retail/Online Retail.xlsx"))
-    run_shop(parts)
-    with parts.published.open() as connection:
-        found = Segments().train(ShopHistory(connection), tell=nothing)
-    facts = found.report.facts
-    assert 4 <= facts["k"] <= 8
-    assert facts["n_leaves"] <= 12
-    assert facts["cost_ratio"] <= 1.15
-    assert facts["silhouette_ratio"] >= 0.92
-    assert facts["stability"] >= 0.90
-    assert facts["smallest_share"] >= 0.01
-    for name in ("surrogates_of_segments", "surrogates_of_free_clusters"):
-        assert facts[name]["tree"]["accuracy"] >= 0.93
-        assert facts[name]["tree"]["macro_f1"] >= 0.85
-        assert facts[name]["boosted"]["accuracy"] >= 0.98
-        assert facts[name]["boosted"]["macro_f1"] >= 0.90
-    assert gate(found.report, has_champion=False).promote
