@@ -346,6 +346,7 @@ def test_the_choice_of_k_is_told():
     assert table["stability"][0] > 0.9
     assert set(table) == {
         "k", "silhouette", "calinski_harabasz", "davies_bouldin", "stability", "cost_ratio", "mean_rank",
+        "is_chosen",
     }  # fmt: skip
 
 
