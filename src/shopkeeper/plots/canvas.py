@@ -23,6 +23,7 @@ GROUPS = (BLUE, VERMILION, GREEN, YELLOW, PURPLE, SKY, INK, SOFT)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH, HEIGHT, DOTS = 8.0, 5.0, 100
 TITLE_WIDTH = 72
+FOOT_WIDTH = 110
 
 Columns = Mapping[str, Sequence[Any]]
 Numbers = NDArray[np.float64]
@@ -75,7 +76,8 @@ def panels(
     for axes in found[len(names) :]:
         axes.set_axis_off()
     if what:
-        canvas.supxlabel(what, x=0.02, ha="left", fontsize=10, color=SOFT)
+        lines = [line for each in what.splitlines() for line in textwrap.wrap(each, FOOT_WIDTH)]
+        canvas.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=10, color=SOFT)
     return canvas, list(found[: len(names)])
 
 
@@ -94,6 +96,16 @@ def thousands(axis: Any) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def logarithmic(axes: "Axes") -> None:
+    """Make the upward axis logarithmic, with ticks at 1, 2 and 5 of each power of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    thousands(axes.yaxis)
 
 
 def bare(axes: "Axes") -> None:

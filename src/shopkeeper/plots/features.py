@@ -32,7 +32,7 @@ DARK = 0.6
 """The strength from which a cell of the heat map is dark."""
 NEARLY_ONE = 0.95
 MOST_FEATURES = 5
-PANEL_NAME = 44
+PANEL_NAME = 28
 
 
 def correlation(points: Columns, what: str = "") -> "Canvas":
@@ -60,7 +60,7 @@ def correlation(points: Columns, what: str = "") -> "Canvas":
         for line, column in zip(*np.nonzero(np.isfinite(cells)), strict=True):
             value = cells[line, column]
             colour = "white" if abs(value) > DARK else INK
-            axes.text(column, line, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+            axes.text(column, line, f"{round(value, 2) + 0:.2f}", ha="center", va="center", color=colour, fontsize=9)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     bare(axes)
@@ -74,11 +74,13 @@ def correlated_pairs(points: Columns, what: str = "") -> "Canvas":
     order = np.argsort(-np.abs(rho), kind="stable")
     near = int((np.abs(rho) >= NEARLY_ONE).sum())
     title = (
-        f"{near} pairs of features say nearly the same: rank correlations of {NEARLY_ONE} or more"
+        f"{near} pairs of features say nearly the same (strength {NEARLY_ONE} or more)"
         if near > 1
         else f"{pairs[order[0]]} are the closest: {rho[order[0]]:+.2f}"
     )
-    canvas, axes = blank(title, what, height=1.6 + 0.27 * len(rho))
+    canvas, axes = blank(
+        title, what or "circle: both rise together; square: one falls as the other rises", height=1.8 + 0.27 * len(rho)
+    )
     for place, at in enumerate(order):
         colour = BLUE if rho[at] >= 0 else VERMILION
         axes.plot([0, abs(rho[at])], [place, place], color=colour, linewidth=1.6)
@@ -89,7 +91,7 @@ def correlated_pairs(points: Columns, what: str = "") -> "Canvas":
     axes.set_xlim(0, 1.14)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("strength of the rank correlation (Spearman); circle: rise together, square: one falls")
+    axes.set_xlabel("strength of the rank correlation (Spearman)")
     return canvas
 
 
@@ -102,13 +104,13 @@ def importances(points: Columns, what: str = "") -> "Canvas":
     segments, features = (np.array([str(each) for each in told(points, column)]) for column in ("name", "feature"))
     names = list(dict.fromkeys(segments.tolist()))
     tops = {name: _highest(np.flatnonzero(segments == name), values) for name in names}
-    firsts = [str(features[tops[name][0]]) for name in names]
-    first = max(dict.fromkeys(firsts), key=firsts.count)
+    means = {str(each): float(values[features == each].mean()) for each in np.unique(features)}
+    first = max(means, key=lambda each: means[each])
     canvas, drawn = panels(
-        f"{first} tells most about {firsts.count(first)} of {len(names)} segments",
+        f"{first} matters most: shuffled, it costs {means[first]:.2f} nats of log loss in the mean of {len(names)} segments",
         ["\n".join(textwrap.wrap(name, PANEL_NAME)) for name in names],
         2,
-        "permutation importance: log loss (nats) gained where a feature's values are shuffled, one segment against the rest"
+        "permutation importance: log loss (nats) gained where the values of a feature are shuffled, one segment against the rest"
         + (f"\n{what}" if what else ""),
         height=1.5 + (0.62 + 0.2 * MOST_FEATURES) * -(-len(names) // 2),
         share_x=True,
@@ -119,7 +121,7 @@ def importances(points: Columns, what: str = "") -> "Canvas":
         axes.barh(range(len(top)), values[top], 0.66, color=BLUE)
         for place, at in enumerate(top):
             axes.annotate(
-                f"{values[at]:.2f}",
+                f"{round(values[at], 2) + 0:.2f}",
                 (max(values[at], 0), place),
                 (4, 0),
                 textcoords="offset points",
@@ -131,6 +133,8 @@ def importances(points: Columns, what: str = "") -> "Canvas":
         axes.set_ylim(len(top) - 0.4, -0.6)
         axes.set_xlim(min(0.0, 1.1 * float(values[np.concatenate(list(tops.values()))].min())), 1.18 * most)
         axes.grid(visible=False, axis="y")
+    for axes in drawn[-2:]:
+        axes.tick_params(labelbottom=True)
     return canvas
 
 

@@ -18,6 +18,7 @@ from shopkeeper.plots.canvas import (
     numbers,
     panels,
     share_of,
+    thousands,
     told,
 )
 
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 MOST_POINTS = 4000
-NAME_WIDTH = 24
-CUT = 3.0
+NAME_WIDTH = 26
+THOUSAND = 1000
+CUT = 8.0
 """A bar this many times the next is cut off, so that the others can be read."""
 CRITERIA = {
     "mean_rank": "mean rank of the first four (low is good)",
     "silhouette": "silhouette (high is good)",
     "calinski_harabasz": "Calinski-Harabasz (high is good)",
     "davies_bouldin": "Davies-Bouldin (low is good)",
-    "stability": "stability, Rand index (high is good)",
+    "stability": "stability, adjusted Rand index (high is good)",
     "cost_ratio": "cost over free k-means (low is good)",
 }
 FEATURE_WORDS = {
@@ -62,7 +64,7 @@ def choice(points: Columns, what: str = "") -> "Canvas":
             title += (
                 ": they rank best"
                 if best == chosen[0]
-                else f": mean rank {rank[chosen[0]]:.2g}, near the best, {rank[best]:.2g} of {k[best]:.0f} segments"
+                else f": mean rank {rank[chosen[0]]:.3g}; {k[best]:.0f} segments have the best, {rank[best]:.3g}"
             )
     canvas, drawn = panels(
         title, [CRITERIA[name] for name in names], 2, what, height=1.2 + 1.75 * -(-len(names) // 2), share_x=True
@@ -73,6 +75,8 @@ def choice(points: Columns, what: str = "") -> "Canvas":
         if len(chosen):
             axes.plot(k[chosen], values[chosen], "D", color=VERMILION, markersize=10, label="chosen")
         axes.margins(y=0.2)
+        if values.max() >= THOUSAND:
+            thousands(axes.yaxis)
         axes.set_xticks(k)
     for axes in drawn[-2:]:
         axes.set_xlabel("segments (k)")
@@ -89,29 +93,36 @@ def segments(points: Columns, what: str = "") -> "Canvas":
     (share,) = numbers(points, "share")
     kept = np.flatnonzero(share > 0)
     names = ["\n".join(textwrap.wrap(str(each), NAME_WIDTH)) for each in told(points, "name")]
-    medians = [name for name in points if name.startswith("median_")]
+    known = [f"median_{name}" for name in FEATURE_WORDS]
+    medians = [
+        name for name in (*known, *sorted(points.keys() - known)) if name in points and name.startswith("median_")
+    ]
     shares = [name for name in ("share", "share_of_sales") if name in points]
     titles = {"share": "share of customers", "share_of_sales": "share of net sales"} | {
         name: "median " + FEATURE_WORDS.get(name[7:], name[7:].replace("_", " ")) for name in medians
     }
     columns = [*shares, *medians]
     largest = kept[int(share[kept].argmax())]
-    first = str(told(points, "name")[largest])
+    title = (
+        f"The largest segment, {told(points, 'name')[largest]}, has {share_of(float(share[largest]))} of the customers"
+    )
+    if "share_of_sales" in points:
+        title += f" and {share_of(numbers(points, 'share_of_sales')[0][largest])} of net sales"
+    has_forecast = "expected_share_next_month" in points
     canvas, drawn = panels(
-        f"{share_of(float(share[largest]))} of the customers are {first}",
+        title,
         [titles[name] for name in columns],
         2,
-        what,
-        height=1.2 + (0.5 + 0.33 * len(kept)) * -(-len(columns) // 2),
+        what or ("black line: the share expected next month" if has_forecast else ""),
+        height=1.3 + (0.5 + 0.33 * len(kept)) * -(-len(columns) // 2),
         share_y=True,
     )
     for column, axes in zip(columns, drawn, strict=True):
         (values,) = numbers(points, column)
         _bars(axes, values[kept], is_share=column in shares)
-    if "expected_share_next_month" in points:
+    if has_forecast:
         (ahead,) = numbers(points, "expected_share_next_month")
         drawn[0].plot(ahead[kept], range(len(kept)), "|", color=INK, markersize=14, markeredgewidth=2)
-        drawn[0].set_title("share of customers; line: expected next month", loc="left", fontsize=10.5)
     drawn[0].set_yticks(range(len(kept)), [names[each] for each in kept])
     drawn[0].set_ylim(len(kept) - 0.4, -0.6)
     return canvas
@@ -129,7 +140,7 @@ def scatter(points: Columns, what: str = "") -> "Canvas":
 def principal_components(points: Columns, what: str = "") -> "Canvas":  # noqa: ARG001 - all kinds are called alike
     """Plot customers by two principal components and group. Columns as of ``scatter``, ``explained_by_x``, ``…_y``."""
     one, two = (float(each[0]) for each in numbers(points, "explained_by_x", "explained_by_y"))
-    title = f"Two principal components hold {share_of(one + two)} of how customers differ; they decide nothing"
+    title = f"Two principal components hold {share_of(one + two)} of the differences among customers"
     names = [
         f"{name} principal component ({share_of(part)} of the variance)"
         for name, part in (("first", one), ("second", two))
@@ -178,7 +189,7 @@ def _bars(axes: "Axes", values: Numbers, *, is_share: bool) -> None:
     limit = float(1.3 * ranked[1] if is_cut else ranked[0]) or 1.0
     axes.barh(range(len(values)), np.minimum(known, limit), 0.66, color=BLUE)
     for place, value in enumerate(values):
-        text = "unknown" if np.isnan(value) else f"{100 * value:.1f} %" if is_share else f"{value:,.4g}"
+        text = "none" if np.isnan(value) else f"{round(100 * value, 1) + 0:.1f} %" if is_share else _short(value)
         if value > limit:
             axes.plot([0.93 * limit, 0.97 * limit], [place + 0.42, place - 0.42], color="white", linewidth=3)
         at = min(float(known[place]), limit)
@@ -188,3 +199,8 @@ def _bars(axes: "Axes", values: Numbers, *, is_share: bool) -> None:
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=False)
     axes.tick_params(length=0)
+
+
+def _short(value: float) -> str:
+    """Return a number whole where it is large or whole, else with one decimal."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.1f}"

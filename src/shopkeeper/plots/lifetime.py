@@ -10,6 +10,7 @@ from shopkeeper.plots.canvas import (
     VERMILION,
     Columns,
     blank,
+    logarithmic,
     numbers,
     share_of,
     thousands,
@@ -27,9 +28,9 @@ MOST_FOLD = 20
 def value_by_tenth(points: Columns, what: str = "") -> "Canvas":
     """Plot expected and actual value in equal groups by expected value. Columns: ``expected``, ``actual``, least first."""
     expected, actual = numbers(points, "expected", "actual")
-    of_all = [share_of(float(each[-1] / each.sum())) if each.sum() > 0 else "nothing" for each in (actual, expected)]
+    came, hoped = (share_of(float(each[-1] / each.sum())) if each.sum() > 0 else "none" for each in (actual, expected))
     canvas, axes = blank(
-        f"The highest of {len(actual)} groups by expected value brought {of_all[0]} of all value; expected was {of_all[1]}",
+        f"Of {len(actual)} equal groups, the one expected to bring the most brought {came} of all value; {hoped} was expected",
         what,
     )
     at = np.arange(1, len(actual) + 1)
@@ -38,10 +39,10 @@ def value_by_tenth(points: Columns, what: str = "") -> "Canvas":
     both = np.append(expected, actual)
     is_wide = both.min() > 0 and both.max() > MOST_FOLD * both.min()
     if is_wide:
-        axes.set_yscale("log")
+        logarithmic(axes)
     else:
         axes.set_ylim(min(0, 1.1 * float(both.min())), 1.1 * float(both.max()) or 1)
-    thousands(axes.yaxis)
+        thousands(axes.yaxis)
     axes.set_xticks(at)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("customers in equal groups by expected value, the least first")
@@ -56,7 +57,7 @@ def order_days_by_frequency(points: Columns, what: str = "") -> "Canvas":
     """
     n, actual, expected = numbers(points, "n_customers", "actual", "expected")
     came, hoped = float((n * actual).sum()), float((n * expected).sum())
-    canvas, axes = blank(f"{came:,.0f} order days came, {_off(hoped, came)} were expected", what)
+    canvas, axes = blank(f"{came:,.0f} order days came; {_off(hoped, came)}", what)
     at = np.arange(len(n), dtype=np.float64)
     _two(axes, at, expected, actual)
     labels = [f"{each}\n{int(count):,}" for each, count in zip(told(points, "repeat_order_days"), n, strict=True)]
@@ -80,7 +81,7 @@ def tracking(points: Columns, what: str = "") -> "Canvas":
     when = f"By week {weeks[-1]:.0f}"
     if start >= 0:
         came, hoped, when = came - float(actual[start]), hoped - float(expected[start]), "In the held-out weeks"
-    canvas, axes = blank(f"{when} {came:,.0f} repeat order days came, {_off(hoped, came)} were expected", what)
+    canvas, axes = blank(f"{when} {came:,.0f} repeat order days came; {_off(hoped, came)}", what)
     axes.plot(weeks, expected, "--", color=VERMILION, linewidth=2.2, label="expected")
     axes.plot(weeks, actual, color=BLUE, linewidth=2.5, label="actual")
     most = 1.06 * float(max(actual.max(), expected.max(), 1))
@@ -117,6 +118,6 @@ def _two(axes: "Axes", at: np.ndarray, expected: np.ndarray, actual: np.ndarray,
 def _off(expected: float, actual: float) -> str:
     """Return what was expected, and by how much it is off."""
     if actual <= 0:
-        return f"{expected:,.0f}"
+        return f"{expected:,.0f} were expected"
     share = expected / actual - 1
-    return f"{expected:,.0f} ({abs(share):.0%} {'more' if share > 0 else 'fewer'})".replace("%", " %")
+    return f"{expected:,.0f} were expected ({share_of(abs(share))} {'more' if share > 0 else 'fewer'})"
