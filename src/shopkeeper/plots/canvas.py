@@ -16,14 +16,15 @@ from shopkeeper.errors import ModelError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.text import Text
 
 BLUE, VERMILION, GREEN, YELLOW, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
 INK, SOFT, FAINT = "#222222", "#767676", "#D9D9D9"
 GROUPS = (BLUE, VERMILION, GREEN, YELLOW, PURPLE, SKY, INK, SOFT)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 WIDTH, HEIGHT, DOTS = 8.0, 5.0, 100
-TITLE_WIDTH = 72
-FOOT_WIDTH = 110
+MARGIN = 0.02
+MOST_LETTERS = 140
 
 Columns = Mapping[str, Sequence[Any]]
 Numbers = NDArray[np.float64]
@@ -76,8 +77,7 @@ def panels(
     for axes in found[len(names) :]:
         axes.set_axis_off()
     if what:
-        lines = [line for each in what.splitlines() for line in textwrap.wrap(each, FOOT_WIDTH)]
-        canvas.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=10, color=SOFT)
+        _fit(canvas, canvas.supxlabel("", x=MARGIN, ha="left", fontsize=10, color=SOFT), what)
     return canvas, list(found[: len(names)])
 
 
@@ -141,8 +141,16 @@ def _titled(title: str, height: float) -> "Canvas":
     canvas = Canvas(figsize=(WIDTH, height), dpi=DOTS, facecolor="white", layout="constrained")
     canvas.get_layout_engine().set(h_pad=0.12, w_pad=0.1)  # type: ignore[union-attr, call-arg] # it is the constrained one
     FigureCanvasAgg(canvas)
-    canvas.suptitle(textwrap.fill(title, TITLE_WIDTH), x=0.02, ha="left", fontsize=13, fontweight="bold", color=INK)
+    _fit(canvas, canvas.suptitle("", x=MARGIN, ha="left", fontsize=13, fontweight="bold", color=INK), title)
     return canvas
+
+
+def _fit(canvas: "Canvas", text: "Text", words: str) -> None:
+    """Break words into as few lines as fit the canvas."""
+    for width in range(MOST_LETTERS, 0, -2):
+        text.set_text("\n".join(line for each in words.splitlines() for line in textwrap.wrap(each, width)))
+        if text.get_window_extent().width <= (1 - 2 * MARGIN) * canvas.bbox.width:
+            return
 
 
 def _style(axes: "Axes") -> None:

@@ -39,6 +39,7 @@ CRITERIA = {
     "stability": "stability, adjusted Rand index (high is good)",
     "cost_ratio": "cost over free k-means (low is good)",
 }
+SHARES = {"share": "share of customers", "share_of_sales": "share of net sales"}
 FEATURE_WORDS = {
     "days_since_last_order": "days since the last order",
     "n_orders_90d": "orders in the last 90 days",
@@ -87,45 +88,53 @@ def choice(points: Columns, what: str = "") -> "Canvas":
 
 
 def segments(points: Columns, what: str = "") -> "Canvas":
-    """Plot sizes and medians of segments as bars, one small plot for each. Columns: ``name``, ``share``, any of
-    ``expected_share_next_month``, ``share_of_sales`` and ``median_…``; segments of nobody are left out.
+    """Plot sizes and medians of segments as bars, a small plot for each column; segments of nobody are left out.
+
+    Columns: ``name``, ``share``; any of ``expected_share_next_month``, ``share_of_sales`` and ``median_…``.
     """
     (share,) = numbers(points, "share")
     kept = np.flatnonzero(share > 0)
-    names = ["\n".join(textwrap.wrap(str(each), NAME_WIDTH)) for each in told(points, "name")]
-    known = [f"median_{name}" for name in FEATURE_WORDS]
-    medians = [
-        name for name in (*known, *sorted(points.keys() - known)) if name in points and name.startswith("median_")
-    ]
-    shares = [name for name in ("share", "share_of_sales") if name in points]
-    titles = {"share": "share of customers", "share_of_sales": "share of net sales"} | {
-        name: "median " + FEATURE_WORDS.get(name[7:], name[7:].replace("_", " ")) for name in medians
-    }
-    columns = [*shares, *medians]
-    largest = kept[int(share[kept].argmax())]
-    title = (
-        f"The largest segment, {told(points, 'name')[largest]}, has {share_of(float(share[largest]))} of the customers"
-    )
-    if "share_of_sales" in points:
-        title += f" and {share_of(numbers(points, 'share_of_sales')[0][largest])} of net sales"
+    columns = _profile(points)
+    known = {column: numbers(points, column)[0][kept] for column in columns}
+    limits = {column: _limit(values, is_share=column in SHARES) for column, values in known.items()}
     has_forecast = "expected_share_next_month" in points
+    notes = [
+        *([what] if what else []),
+        *(["black line: the share expected next month"] if has_forecast else []),
+        *(["white stroke: the bar goes on"] if any((known[each] > limits[each]).any() for each in columns) else []),
+    ]
+    largest = int(share[kept].argmax())
+    names = [str(told(points, "name")[each]) for each in kept]
+    title = f"The largest segment, {names[largest]}, has {share_of(known['share'][largest])} of the customers"
+    if np.isfinite(known.get("share_of_sales", np.full(len(kept), np.nan))[largest]):
+        title += f" and {share_of(known['share_of_sales'][largest])} of net sales"
     canvas, drawn = panels(
         title,
-        [titles[name] for name in columns],
+        list(columns.values()),
         2,
-        what or ("black line: the share expected next month" if has_forecast else ""),
+        "\n".join(notes),
         height=1.3 + (0.5 + 0.33 * len(kept)) * -(-len(columns) // 2),
         share_y=True,
     )
     for column, axes in zip(columns, drawn, strict=True):
-        (values,) = numbers(points, column)
-        _bars(axes, values[kept], is_share=column in shares)
+        _bars(axes, known[column], limits[column], is_share=column in SHARES)
     if has_forecast:
         (ahead,) = numbers(points, "expected_share_next_month")
         drawn[0].plot(ahead[kept], range(len(kept)), "|", color=INK, markersize=14, markeredgewidth=2)
-    drawn[0].set_yticks(range(len(kept)), [names[each] for each in kept])
+        drawn[0].set_xlim(0, max(drawn[0].get_xlim()[1], 1.05 * float(ahead[kept].max())))
+    drawn[0].set_yticks(range(len(kept)), ["\n".join(textwrap.wrap(name, NAME_WIDTH)) for name in names])
     drawn[0].set_ylim(len(kept) - 0.4, -0.6)
     return canvas
+
+
+def _profile(points: Columns) -> dict[str, str]:
+    """Return the columns to draw of each segment, and what to call them: shares, then medians."""
+    common = [f"median_{name}" for name in FEATURE_WORDS]
+    others = sorted(name for name in points.keys() - common if name.startswith("median_"))
+    words = {name: name.removeprefix("median_") for name in (*common, *others) if name in points}
+    return {name: title for name, title in SHARES.items() if name in points} | {
+        name: f"median {FEATURE_WORDS.get(feature, feature)}" for name, feature in words.items()
+    }
 
 
 def scatter(points: Columns, what: str = "") -> "Canvas":
@@ -181,12 +190,16 @@ def _scattered(points: Columns, title: str, what: str) -> "Canvas":
     return canvas
 
 
-def _bars(axes: "Axes", values: Numbers, *, is_share: bool) -> None:
-    """Draw a bar for each value with its number; one that is far beyond the others is cut off, and marked so."""
-    known = np.nan_to_num(values)
-    ranked = np.sort(known)[::-1]
+def _limit(values: Numbers, *, is_share: bool) -> float:
+    """Return where bars end: at the largest, or, where that is far beyond the others, a little after the next."""
+    ranked = np.sort(np.nan_to_num(values))[::-1]
     is_cut = not is_share and len(ranked) > 1 and ranked[0] > CUT * ranked[1] > 0
-    limit = float(1.3 * ranked[1] if is_cut else ranked[0]) or 1.0
+    return float(1.3 * ranked[1] if is_cut else ranked[0]) or 1.0
+
+
+def _bars(axes: "Axes", values: Numbers, limit: float, *, is_share: bool) -> None:
+    """Draw a bar for each value with its number; one beyond the limit is cut off, and marked so."""
+    known = np.nan_to_num(values)
     axes.barh(range(len(values)), np.minimum(known, limit), 0.66, color=BLUE)
     for place, value in enumerate(values):
         text = "none" if np.isnan(value) else f"{round(100 * value, 1) + 0:.1f} %" if is_share else _short(value)
