@@ -46,14 +46,14 @@ def draw(report: Report) -> dict[str, bytes]:
     """Return each plot that a report allows, as PNG: name → bytes.
 
     ``candidates`` is always there. A curve is drawn by its name, or the part of it before a colon, if ``KINDS`` has that;
-    others are left alone. Raises ModelError if such a curve lacks a column.
+    others are left alone, and so are curves without a row. Raises ModelError if such a curve lacks a column.
     """
     first, last = report.held_out
     period = f"{report.n_rows:,} held-out rows, {' to '.join(dict.fromkeys((str(first), str(last))))}"
     found = {"candidates": png(candidates(report))}
     for name, points in report.curves.items():
         kind, _, what = name.partition(":")
-        if kind in KINDS:
+        if kind in KINDS and any(len(column) for column in points.values()):
             found[name] = png(KINDS[kind](points, what or (period if kind in OF_HELD_OUT else "")))
     return found
 

@@ -79,7 +79,7 @@ def correlated_pairs(points: Columns, what: str = "") -> "Canvas":
         else f"{pairs[order[0]]} are the closest: {rho[order[0]]:+.2f}"
     )
     canvas, axes = blank(
-        title, what or "circle: both rise together; square: one falls as the other rises", height=1.8 + 0.27 * len(rho)
+        title, what or "circle: both rise together; square: one falls as the other rises", height=2.4 + 0.24 * len(rho)
     )
     for place, at in enumerate(order):
         colour = BLUE if rho[at] >= 0 else VERMILION

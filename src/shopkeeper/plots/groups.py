@@ -104,7 +104,7 @@ def segments(points: Columns, what: str = "") -> "Canvas":
         *(["white stroke: the bar goes on"] if any((known[each] > limits[each]).any() for each in columns) else []),
     ]
     largest = int(share[kept].argmax())
-    names = [str(told(points, "name")[each]) for each in kept]
+    names = [str(told(points, "name")[each]) for each in kept.tolist()]
     title = f"The largest segment, {names[largest]}, has {share_of(known['share'][largest])} of the customers"
     if np.isfinite(known.get("share_of_sales", np.full(len(kept), np.nan))[largest]):
         title += f" and {share_of(known['share_of_sales'][largest])} of net sales"
@@ -194,7 +194,8 @@ def _limit(values: Numbers, *, is_share: bool) -> float:
     """Return where bars end: at the largest, or, where that is far beyond the others, a little after the next."""
     ranked = np.sort(np.nan_to_num(values))[::-1]
     is_cut = not is_share and len(ranked) > 1 and ranked[0] > CUT * ranked[1] > 0
-    return float(1.3 * ranked[1] if is_cut else ranked[0]) or 1.0
+    limit = float(1.3 * ranked[1] if is_cut else ranked[0])
+    return limit if limit > 0 else 1.0
 
 
 def _bars(axes: "Axes", values: Numbers, limit: float, *, is_share: bool) -> None:
