@@ -6,7 +6,7 @@ Colours are those of Okabe and Ito (2008), told apart by colour-blind readers.
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +66,13 @@ def panels(
     *,
     share_x: bool = False,
     share_y: bool = False,
+    names_at: Literal["left", "right"] = "left",
 ) -> "tuple[Canvas, list[Axes]]":
     """Return a canvas with a small plot for each name, in rows of ``columns``; ``what`` is said at the foot."""
     canvas = _titled(title, height)
     found = canvas.subplots(-(-len(names) // columns), columns, squeeze=False, sharex=share_x, sharey=share_y).ravel()
     for name, axes in zip(names, found, strict=False):
-        axes.set_title(name, loc="left", fontsize=10.5, color=INK)
+        axes.set_title(name, loc=names_at, fontsize=10.5, color=INK)
         _style(axes)
         axes.tick_params(labelsize=9)
     for axes in found[len(names) :]:

@@ -32,7 +32,7 @@ DARK = 0.6
 """The strength from which a cell of the heat map is dark."""
 NEARLY_ONE = 0.95
 MOST_FEATURES = 5
-PANEL_NAME = 24
+PANEL_NAME = 44
 
 
 def correlation(points: Columns, what: str = "") -> "Canvas":
@@ -112,8 +112,9 @@ def importances(points: Columns, what: str = "") -> "Canvas":
         2,
         "permutation importance: log loss (nats) gained where the values of a feature are shuffled, one segment against the rest"
         + (f"\n{what}" if what else ""),
-        height=1.5 + (0.72 + 0.2 * MOST_FEATURES) * -(-len(names) // 2),
+        height=1.5 + (0.56 + 0.2 * MOST_FEATURES) * -(-len(names) // 2),
         share_x=True,
+        names_at="right",  # a name may be longer than its bars, and has room above their labels
     )
     most = max(float(values.max()), 1e-6)
     for name, axes in zip(names, drawn, strict=True):
