@@ -256,6 +256,16 @@ def test_a_segment_of_nobody_is_not_drawn_and_a_giant_is_cut():
     assert "white stroke: the bar goes on" in canvas.get_supxlabel()
 
 
+def test_long_names_of_segments_do_not_overlap():
+    """A name of three lines makes all rows higher."""
+    name = "outliers: far more orders or sales than the rest, about 54.5 orders"
+    points = {"name": [name] * 10, "share": [0.1] * 10, "median_n_orders": [1.0] * 10}
+    canvas = plots.KINDS["segments"](points, "")
+    plots.png(canvas)
+    boxes = [label.get_window_extent() for label in canvas.axes[0].get_yticklabels()]
+    assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
+
+
 def test_the_chosen_number_of_segments_is_marked():
     """On every small plot, by a mark of its own."""
     for axes in canvases()["choice"].axes:

@@ -32,7 +32,7 @@ DARK = 0.6
 """The strength from which a cell of the heat map is dark."""
 NEARLY_ONE = 0.95
 MOST_FEATURES = 5
-PANEL_NAME = 44
+PANEL_NAME = 50
 
 
 def correlation(points: Columns, what: str = "") -> "Canvas":

@@ -108,12 +108,14 @@ def segments(points: Columns, what: str = "") -> "Canvas":
     title = f"The largest segment, {names[largest]}, has {share_of(known['share'][largest])} of the customers"
     if np.isfinite(known.get("share_of_sales", np.full(len(kept), np.nan))[largest]):
         title += f" and {share_of(known['share_of_sales'][largest])} of net sales"
+    labels = ["\n".join(textwrap.wrap(name, NAME_WIDTH)) for name in names]
+    row = 0.05 + 0.15 * max(2, *(1 + label.count("\n") for label in labels))
     canvas, drawn = panels(
         title,
         list(columns.values()),
         2,
         "\n".join(notes),
-        height=1.3 + (0.5 + 0.33 * len(kept)) * -(-len(columns) // 2),
+        height=1.3 + (0.5 + row * len(kept)) * -(-len(columns) // 2),
         share_y=True,
     )
     for column, axes in zip(columns, drawn, strict=True):
@@ -122,7 +124,7 @@ def segments(points: Columns, what: str = "") -> "Canvas":
         (ahead,) = numbers(points, "expected_share_next_month")
         drawn[0].plot(ahead[kept], range(len(kept)), "|", color=INK, markersize=14, markeredgewidth=2)
         drawn[0].set_xlim(0, max(drawn[0].get_xlim()[1], 1.05 * float(ahead[kept].max())))
-    drawn[0].set_yticks(range(len(kept)), ["\n".join(textwrap.wrap(name, NAME_WIDTH)) for name in names])
+    drawn[0].set_yticks(range(len(kept)), labels)
     drawn[0].set_ylim(len(kept) - 0.4, -0.6)
     return canvas
 
