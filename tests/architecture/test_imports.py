@@ -79,7 +79,7 @@ DOORS = {
         "models.customer_silence": "one of the candidates for churn",
         "models.surrogates": "re-predicts segments, to tell which features matter",
     },
-    "matplotlib": {"plots": "the door to plots"},
+    "matplotlib": {"plots.canvas": "the door to plots"},
     "requests": {"sources.transfer": "the door to the network"},
     "skops": {"models.classifiers": "keeps a random forest without pickle"},
     "mlflow": {"registry.books": "the door to MLflow"},

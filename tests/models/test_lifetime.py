@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shopkeeper import plots
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import from_json, gate, to_json
 from shopkeeper.models.buying import BgNbd, Triples, bgnbd_log_likelihood, fit_bgnbd
@@ -288,6 +289,21 @@ def test_the_held_out_period_is_the_last_half_at_most(trained, shop):
     assert again.orders == trained.evaluated.orders
     assert trained.model.orders != trained.evaluated.orders
     assert trained.model.horizon_days == 180
+
+
+def test_the_tracking_has_a_point_where_the_held_out_period_begins(trained):
+    """From there on it counts what the report holds out: order days that came, and those expected."""
+    curve, report = trained.report.curves["tracking"], trained.report
+    start = curve["is_held_out"].index(True) - 1
+    assert curve["weeks"][-1] - curve["weeks"][start] == pytest.approx(report.facts["held_out_days"] / 7)
+    assert curve["actual"][-1] - curve["actual"][start] == report.facts["order_days_actual"]
+    told = curve["expected"][-1] - curve["expected"][start]
+    assert told == pytest.approx(report.facts["order_days_expected"], rel=0.1)
+
+
+def test_every_curve_has_a_plot(trained):
+    """The report is drawn whole."""
+    assert set(plots.draw(trained.report)) == {"candidates", *trained.report.curves}
 
 
 def test_published_rows_name_each_buyer_once(trained, shop):

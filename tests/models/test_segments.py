@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from shopkeeper import plots
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import gate, to_json
 from shopkeeper.models.clusters import (
@@ -345,7 +346,32 @@ def test_the_choice_of_k_is_told():
     assert table["stability"][0] > 0.9
     assert set(table) == {
         "k", "silhouette", "calinski_harabasz", "davies_bouldin", "stability", "cost_ratio", "mean_rank",
+        "is_chosen",
     }  # fmt: skip
+    assert table["is_chosen"] == [True, False]
+    assert plots.KINDS["choice"](table, "").get_suptitle().startswith("3 segments are chosen")
+
+
+def test_every_curve_has_a_plot():
+    """The report is drawn whole, groups and importances by the segments' names."""
+    report = trained().report
+    assert set(plots.draw(report)) == {"candidates", *report.curves}
+    names = {each.name for each in trained().model.segments}
+    assert set(report.curves["principal_components"]["group"]) <= names
+    assert set(report.curves["importances"]["name"]) <= {each.name for each in trained().evaluated.segments}
+
+
+def test_segments_are_told_by_their_medians():
+    """Of the customers of each, as their rows say; shares of customers and of net sales make 1."""
+    curve, rows = trained().report.curves["segments"], rows_now()
+    assigned = trained().model.assign(rows)
+    for place, segment in enumerate(curve["segment"]):
+        mine = rows.filter(pa.array(assigned == segment))
+        assert curve["share"][place] == pytest.approx(mine.num_rows / rows.num_rows)
+        known = mine["days_since_last_order"].drop_null().to_pylist()
+        assert curve["median_days_since_last_order"][place] == (np.median(known) if known else None)
+    assert sum(curve["share"]) == pytest.approx(1)
+    assert sum(curve["share_of_sales"]) == pytest.approx(1)
 
 
 def test_importance_names_what_segments_are_made_of():

@@ -155,6 +155,7 @@ def choose(
     table["mean_rank"] = np.mean(ranks, axis=0).tolist()
     enough = min(table["mean_rank"]) + LITTLE_RANK
     k = next(k for k, rank in zip(table["k"], table["mean_rank"], strict=True) if rank <= enough)
+    table["is_chosen"] = [each == k for each in table["k"]]
     tell(most - least + 1, most - least + 2)
     return {"k": k, "leaves": _leaves(values, k, seed=seed)}, table
 

@@ -406,7 +406,7 @@ def tracking(model: BgNbd, order_days: pa.Table, moment: date, end: date) -> dic
     """Return cumulative repeat order days week by week, actual and expected, of customers who came before a moment.
 
     ``model``: fitted at the moment, in days; ``order_days``: ``customer_id, ordered_on``; ``end``: exclusive. ``weeks``
-    counts from the first day with an order.
+    counts from the first day with an order; the moment has a point of its own, and after it ``is_held_out`` is true.
     """
     epoch = date(1970, 1, 1)
     codes = order_days[CUSTOMER_ID].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
@@ -416,7 +416,7 @@ def tracking(model: BgNbd, order_days: pa.Table, moment: date, end: date) -> dic
     until = (moment - epoch).days
     again = np.sort(on[(on > start[codes]) & (start[codes] < until)])
     begun, count = np.unique(start[start < until], return_counts=True)
-    marks = np.append(np.arange(begun[0] + 7, (end - epoch).days, 7), (end - epoch).days)
+    marks = np.union1d(np.arange(begun[0] + 7, (end - epoch).days, 7), [until, (end - epoch).days])
     expected = [
         float((count * model.expected_from_start(np.maximum(mark - begun, 0).astype(np.float64))).sum())
         for mark in marks
@@ -425,6 +425,7 @@ def tracking(model: BgNbd, order_days: pa.Table, moment: date, end: date) -> dic
         "weeks": [(int(mark) - int(begun[0])) / 7 for mark in marks],
         "actual": [int(number) for number in np.searchsorted(again, marks)],
         "expected": expected,
+        "is_held_out": [bool(mark > until) for mark in marks],
     }
 
 

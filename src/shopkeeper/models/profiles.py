@@ -48,10 +48,10 @@ def profile_of(members: pa.Table, everyone: pa.Table) -> str:
     return " ".join(said)
 
 
-def correlations(rows: pa.Table) -> dict[str, list[object]]:
+def correlations(rows: pa.Table, most: int | None = CORRELATED) -> dict[str, list[object]]:
     """Return the pairs of features with the highest Spearman rank correlations: ``feature``, ``other``, ``rho``, ``n``.
 
-    Ranks are over the ``n`` customers in whom both are known; constant features have none.
+    At most so many pairs, None for all. Ranks are over the ``n`` customers in whom both are known; constant features have none.
     """
     from scipy.stats import rankdata
 
@@ -77,7 +77,7 @@ def correlations(rows: pa.Table) -> dict[str, list[object]]:
             if len(first) >= LEAST_KNOWN and first.std() > 0 and second.std() > 0:
                 found.append((one, two, float(np.corrcoef(first, second)[0, 1]), len(first)))
     found.sort(key=lambda pair: (-abs(pair[2]), pair[0], pair[1]))
-    top = list(zip(*found[:CORRELATED], strict=True)) or [()] * 4
+    top = list(zip(*found[:most], strict=True)) or [()] * 4
     return {name: list(column) for name, column in zip(("feature", "other", "rho", "n"), top, strict=True)}
 
 

@@ -45,7 +45,7 @@ from shopkeeper.models.segment_model import (
     behaviour,
     in_one_order,
 )
-from shopkeeper.models.surrogates import importances, surrogate_scores
+from shopkeeper.models.surrogates import TOLD, importances, surrogate_scores
 from shopkeeper.models.threshold_segments import SAMPLE, ThresholdSegments
 from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, SEGMENTS
@@ -483,21 +483,42 @@ def _told(
         "surrogates_of_free_clusters": surrogate_scores(fitted, free, judged, free_truth, seed=seed),
         "size_forecast": {"method": sizes.method, "mean_absolute_errors": dict(sizes.errors), "tested": sizes.n_tested},
     }
-    listed = [(each.segment, each.name, each.rule_words) for each in model.segments]
+    told = importances(fitted, labels, judged, truth, seed=seed)
+    names = {each.segment: each.name for each in evaluated.segments}
+    some = _some(bought, seed)
     curves: dict[str, dict[str, list[Any]]] = {
-        "segments": {
-            **{
-                name: list(column)
-                for name, column in zip(("segment", "name", "rule"), zip(*listed, strict=True), strict=True)
-            },
-            "share": [float((model.assign(everyone) == each.segment).mean()) for each in model.segments],
-            "expected_share_next_month": [sizes.shares[each.segment] for each in model.segments],
-        },
-        "importances": importances(fitted, labels, judged, truth, seed=seed),
-        "correlations": correlations(_some(bought, seed)),
+        "segments": _sizes_and_medians(model, everyone, sizes),
+        "importances": {**told, "name": [names[each] for each in told["segment"]]},
+        "correlation": correlations(some.select(TOLD), most=None),
+        "correlated_pairs": correlations(some),
         "principal_components": _picture(model, bought, seed),
     }
     return facts, curves
+
+
+def _sizes_and_medians(model: ThresholdSegments, rows: pa.Table, sizes: SizeForecast) -> dict[str, list[Any]]:
+    """Return each segment's rule, shares of customers and of net sales, and median of each feature, None if unknown."""
+    assigned, values, net = model.assign(rows), behaviour(rows), doubles(rows, "net_sales")
+    told = []
+    for each in model.segments:
+        mine = assigned == each.segment
+        told.append(
+            {
+                "segment": each.segment,
+                "name": each.name,
+                "rule": each.rule_words,
+                "share": float(mine.mean()),
+                "expected_share_next_month": sizes.shares[each.segment],
+                "share_of_sales": float(net[mine].sum() / net.sum()) if net.sum() > 0 else None,
+                **{f"median_{name}": _median(column[mine]) for name, column in zip(FEATURES, values.T, strict=True)},
+            }
+        )
+    return {name: [row[name] for row in told] for name in told[0]}
+
+
+def _median(values: Floats) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def _picture(model: ThresholdSegments, rows: pa.Table, seed: int) -> dict[str, list[Any]]:
@@ -511,11 +532,13 @@ def _picture(model: ThresholdSegments, rows: pa.Table, seed: int) -> dict[str, l
     signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
     x, y = (centred @ (axes * signs[:, None]).T)[:, :2].T
     explained = spread**2 / max((spread**2).sum(), 1e-12)
+    names = {each.segment: each.name for each in model.segments}
     return {
         "x": x.tolist(),
         "y": y.tolist(),
-        "segment": model.tree.assign(values).tolist(),
-        "explained": [float(explained[:2].sum())] * len(x),
+        "group": [names[each] for each in model.tree.assign(values).tolist()],
+        "explained_by_x": [float(explained[0])] * len(x),
+        "explained_by_y": [float(explained[1])] * len(x),
     }
 
 
