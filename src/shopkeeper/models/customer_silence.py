@@ -280,7 +280,7 @@ class NotAlive(CustomerSilence):
     orders: BgNbd
     typical: float
 
-    def _learn(self, rows: pa.Table, target: Vector) -> None:  # noqa: ARG002 - it learns from the past alone
+    def _learn(self, rows: pa.Table, target: Vector) -> None:  # noqa: ARG002 - it learns from order days alone
         latest = rows.filter(pc.equal(rows[AS_OF], pc.max(rows[AS_OF])))
         n, t_x, age, _ = past_of(latest)
         self.orders = fit_bgnbd(Triples.group(n - 1, t_x, age), leaves_at_once=self.leaves_at_once)
@@ -289,11 +289,6 @@ class NotAlive(CustomerSilence):
     def _raw(self, rows: pa.Table) -> Vector:
         n, t_x, age, _ = past_of(rows)
         return log_odds_of(self.orders.none_within(n - 1, t_x, age, self.horizon_days))
-
-    def _unseen(self, rows: pa.Table, target: Vector) -> Vector:
-        """Return the raw log-odds by one fit: it never saw whether anybody stayed away, so there is nothing to leave out."""
-        self._learn(rows, target)
-        return self._raw(rows)
 
     def _rhythm(self, rows: pa.Table) -> BgNbd | None:  # noqa: ARG002 - it is the model itself
         return self.orders
