@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import share_of
+from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.encoding import Encoder, Matrix
-from shopkeeper.models.model import Model, State
+from shopkeeper.models.model import Model, State, array_of
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 LABEL = "label"
@@ -147,7 +148,7 @@ class Classifier(Model):
 
     def _restore(self, state: State) -> None:
         self.encoder.restore(state)
-        self.weight = state["weight"]
+        self.weight = float(state["weight"])
         self._take(state)
 
     @abstractmethod
@@ -190,7 +191,7 @@ class Prior(Classifier):
         return {"share": self.share}
 
     def _take(self, state: State) -> None:
-        self.share = state["share"]
+        self.share = array_of(state, "share", 3)
 
 
 class Logistic(Classifier):
@@ -228,7 +229,8 @@ class Logistic(Classifier):
         return {"intercept": self.intercept, "coefficients": self.coefficients}
 
     def _take(self, state: State) -> None:
-        self.intercept, self.coefficients = state["intercept"], state["coefficients"]
+        self.intercept = float(state["intercept"])
+        self.coefficients = array_of(state, "coefficients", len(self.encoder.kept))
 
 
 class RandomForest(Classifier):
@@ -265,7 +267,7 @@ class RandomForest(Classifier):
     def _take(self, state: State) -> None:
         from skops import io
 
-        self.packed = state["packed"]
+        self.packed = array_of(state, "packed", -1)
         self.learner = io.loads(self.packed.tobytes(), trusted=["sklearn.tree._tree.Tree"])
 
 
@@ -303,11 +305,13 @@ class XGBoost(Classifier):
         )
         self._unpack(np.frombuffer(bytes(learner.save_raw("json")), np.uint8))
 
-    def _unpack(self, packed: NDArray[np.uint8]) -> None:
+    def _unpack(self, told: NDArray[np.uint8]) -> None:
         import xgboost
 
-        self.packed = packed
-        self.learner = xgboost.Booster({"nthread": 1}, model_file=bytearray(packed.tobytes()))
+        self.packed = told
+        self.learner = xgboost.Booster({"nthread": 1}, model_file=bytearray(told.tobytes()))
+        if self.learner.num_features() != max(len(self.encoder.kept), 1):
+            raise ModelError(f"boosted trees must be made for the encoder's {len(self.encoder.kept)} columns.")
 
     def _chance(self, matrix: Matrix) -> NDArray[np.float64]:
         return np.asarray(self.learner.inplace_predict(_never_empty(matrix)), np.float64)
@@ -322,7 +326,7 @@ class XGBoost(Classifier):
         return {"packed": self.packed}
 
     def _take(self, state: State) -> None:
-        self._unpack(state["packed"])
+        self._unpack(array_of(state, "packed", -1))
 
 
 class LightGBM(Classifier):
@@ -351,13 +355,10 @@ class LightGBM(Classifier):
             _never_empty(matrix), label, weight=np.where(label == 1, self.weight, 1.0), params=settings
         )
         learner = lightgbm.train(settings, rows, self.parameters.get("trees", 100))
-        self._unpack(np.frombuffer(learner.model_to_string().encode(), np.uint8))
+        self._unpack(packed(learner))
 
-    def _unpack(self, packed: NDArray[np.uint8]) -> None:
-        import lightgbm
-
-        self.packed = packed
-        self.learner = lightgbm.Booster(model_str=packed.tobytes().decode())
+    def _unpack(self, told: NDArray[np.uint8]) -> None:
+        self.packed, self.learner = told, unpacked(told, max(len(self.encoder.kept), 1))
 
     def _chance(self, matrix: Matrix) -> NDArray[np.float64]:
         return np.asarray(self.learner.predict(_never_empty(matrix), num_threads=1), np.float64)
@@ -370,7 +371,7 @@ class LightGBM(Classifier):
         return {"packed": self.packed}
 
     def _take(self, state: State) -> None:
-        self._unpack(state["packed"])
+        self._unpack(array_of(state, "packed", -1))
 
 
 KINDS: Mapping[str, type[Classifier]] = {kind.name: kind for kind in (Logistic, RandomForest, XGBoost, LightGBM)}

@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import log_loss
+from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.buying import BgNbd, Triples, Vector, fit_bgnbd
 from shopkeeper.models.customer_value import numbers, past_of
 from shopkeeper.models.encoding import Encoder
 from shopkeeper.models.log_odds import LEAST_CHANCE, LogOdds, chance_of, fit_log_odds, log_odds_of
-from shopkeeper.models.model import Model, State
+from shopkeeper.models.model import Model, State, array_of
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 IS_CHURNED = "is_churned"
@@ -205,8 +206,7 @@ class CustomerSilence(Model):
 
     def _state(self) -> State:
         return {
-            "calibration": self.calibration.coefficients,
-            "calibration_covariance": self.calibration.covariance,
+            **self.calibration.told("calibration"),
             "shift": self.shift,
             "validation": self.validation,
             "rhythm": None if self.rhythm is None else asdict(self.rhythm),
@@ -214,7 +214,7 @@ class CustomerSilence(Model):
         }
 
     def _restore(self, state: State) -> None:
-        self.calibration = LogOdds(state["calibration"], state["calibration_covariance"])
+        self.calibration = LogOdds.from_state(state, "calibration", 1)
         self.shift, self.validation = float(state["shift"]), float(state["validation"])
         self.rhythm = None if state["rhythm"] is None else BgNbd.from_state(state["rhythm"])
         self._take_state(state)
@@ -265,10 +265,10 @@ class Recency(CustomerSilence):
         return np.column_stack([days / 30.0, np.log1p(days)])
 
     def _kept_state(self) -> dict[str, Any]:
-        return {"line": self.line.coefficients, "line_covariance": self.line.covariance, "mean": self.mean}
+        return {**self.line.told("line"), "mean": self.mean}
 
     def _take_state(self, state: State) -> None:
-        self.line, self.mean = LogOdds(state["line"], state["line_covariance"]), list(state["mean"])
+        self.line, self.mean = LogOdds.from_state(state, "line", 2), [float(each) for each in state["mean"]]
 
 
 class NotAlive(CustomerSilence):
@@ -349,11 +349,11 @@ class Logistic(CustomerSilence):
         return of_columns(rows, effects)
 
     def _kept_state(self) -> dict[str, Any]:
-        return {"line": self.line.coefficients, "line_covariance": self.line.covariance, **self.encoder.state()}
+        return {**self.line.told("line"), **self.encoder.state()}
 
     def _take_state(self, state: State) -> None:
-        self.line = LogOdds(state["line"], state["line_covariance"])
         self.encoder.restore(state)
+        self.line = LogOdds.from_state(state, "line", len(self.encoder.kept))
 
 
 class Boosted(CustomerSilence):
@@ -413,13 +413,10 @@ class Boosted(CustomerSilence):
             "verbose": -1,
         }
         learner = lightgbm.train(settings, lightgbm.Dataset(self._matrix(rows), target, params=settings), told["trees"])
-        self._unpack(np.frombuffer(learner.model_to_string().encode(), np.uint8))
+        self._unpack(packed(learner))
 
-    def _unpack(self, packed: np.ndarray) -> None:
-        import lightgbm
-
-        self.packed = packed
-        self.learner = lightgbm.Booster(model_str=packed.tobytes().decode())
+    def _unpack(self, told: np.ndarray) -> None:
+        self.packed, self.learner = told, unpacked(told, len(self.learnt))
 
     def _matrix(self, rows: pa.Table) -> Vector:
         wide = with_pace(rows)
@@ -440,7 +437,7 @@ class Boosted(CustomerSilence):
         return {"packed": self.packed}
 
     def _take_state(self, state: State) -> None:
-        self._unpack(state["packed"])
+        self._unpack(array_of(state, "packed", -1))
 
 
 KINDS: Mapping[str, type[CustomerSilence]] = {

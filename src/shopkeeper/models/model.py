@@ -201,6 +201,16 @@ def read_state(folder: Path) -> dict[str, Any]:
     return dict(told)
 
 
+def array_of(state: State, name: str, *shape: int) -> np.ndarray:
+    """Return an array of numbers from a state. Raises ModelError unless it is one, of this shape (-1: any length)."""
+    found = state[name]
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf" or len(found.shape) != len(shape):
+        raise ModelError(f"{name} must be an array of numbers with {len(shape)} dimensions")
+    if any(wanted not in {-1, size} for wanted, size in zip(shape, found.shape, strict=True)):
+        raise ModelError(f"{name} must have the shape {shape}; got {found.shape}")
+    return found
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant}, which is no number")
 

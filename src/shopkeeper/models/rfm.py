@@ -58,7 +58,7 @@ class Edges:
     @classmethod
     def of(cls, told: Mapping[str, list[float]]) -> "Edges":
         """Return the edges that ``told`` gave."""
-        return cls(tuple(told[RECENCY]), tuple(told[FREQUENCY]), tuple(told[MONEY]))
+        return cls(*(tuple(float(edge) for edge in told[column]) for column in RFM_COLUMNS))
 
 
 def doubles(rows: pa.Table, column: str) -> npt.NDArray[np.float64]:

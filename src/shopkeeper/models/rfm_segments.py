@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
-from shopkeeper.models.model import State
+from shopkeeper.models.model import State, array_of
 from shopkeeper.models.rfm import (
     GROUPS,
     RULES,
@@ -141,7 +141,11 @@ class RfmGrid(SegmentModel):
         return {"edges": self.edges.told(), "cells": self.cells, "names": self.names}
 
     def _restore(self, state: State) -> None:
-        self.edges, self.cells, self.names = Edges.of(state["edges"]), state["cells"], state["names"]
+        self.edges, self.cells, self.names = (
+            Edges.of(state["edges"]),
+            array_of(state, "cells", 125),
+            dict(state["names"]),
+        )
 
 
 def _place_of(scores: Whole) -> Whole:
