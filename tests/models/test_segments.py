@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from shopkeeper.errors import ModelError
-from shopkeeper.evaluation import gate, to_json
+from shopkeeper.evaluation import from_json, gate, to_json
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.clusters import (
     choose,
@@ -532,3 +532,11 @@ def test_the_marks_on_online_retail(tmp_path, real_data, make_shop, run_shop):
         assert facts[name]["boosted"]["accuracy"] >= 0.98
         assert facts[name]["boosted"]["macro_f1"] >= 0.90
     assert gate(found.report, has_champion=False).promote
+
+
+def test_the_report_of_a_single_day_can_be_kept():
+    """One order each on one day, of many sums: the named groups are all one, what they cannot have is left out."""
+    report = Segments().train(orders(*[(each, 3, 5.0 + each**2) for each in range(300)]), tell=nothing).report
+    (groups,) = (one for one in report.candidates if one.name == "rfm_groups")
+    assert set(groups.figures) == {"silhouette"}
+    assert from_json(to_json(report)).n_rows == report.n_rows

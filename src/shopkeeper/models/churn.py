@@ -355,6 +355,11 @@ class Churn(Subject):
                 f"{rows.horizon_days}."
             )
             return None
+        if champion.has_seen(rows.moment, horizon_days=horizon):
+            notes.append(
+                f"The champion {champion.name} could not be compared: it has learnt from days after {rows.moment}."
+            )
+            return None
         try:
             theirs = numbers(champion.score(rows.held_out), "churn_probability")
         except ModelError as error:

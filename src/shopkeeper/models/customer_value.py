@@ -50,7 +50,7 @@ class CustomerValue(Model):
             raise ModelError(f"a model must be fitted before it is varied; {self.name} is not. Train it.")
         other = type(self)(**{**self.parameters, "seed": self.seed, **parameters})
         other._restore(self._state())  # noqa: SLF001 - of its own class
-        other.is_fitted = True
+        other.is_fitted, other.latest = True, self.latest
         return other
 
     def _score(self, rows: pa.Table) -> pa.Table:

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -113,7 +113,7 @@ class Labels(Subject):
     ) -> Trained:
         """Train the four kinds and the prior, choose by cross-validation, and judge on held-out customers.
 
-        Held out are a quarter of each class by a hash of the customer's id, or the latest moments where labels have
+        Held out are a quarter of the customers by a hash of their id, or the latest moments where labels have
         several. Without a recipe the kinds are compared by ROC AUC in five folds (by time where there are moments), and the
         simplest within one standard error of the best is chosen; the threshold and the interval's width come from the
         training rows too. A recipe holds all of that, and skips it. ``budget``: what a search visits in it depends on the
@@ -221,8 +221,10 @@ class _Recipe:
 def split_of(rows: pa.Table, seed: int) -> Split:
     """Return the held-out quarter and the training rows with their folds; rows must be sorted by customer and moment.
 
-    With several moments the latest are held out, and the folds test on later moments than they train on; else a quarter
-    of each class by a hash of the customer's id, so that a customer who is held out today is held out next time too.
+    With several moments the latest are held out, and the folds test on later moments than they train on; else the
+    quarter of the customers with the lowest hash of their id: whoever else is labelled next time, a customer held out
+    today is held out then too, so that no champion has learnt from those it is compared on. Where that would leave a
+    class with fewer than 5 rows, or half, on one side, it is of each class the quarter with the lowest hashes.
     Raises ModelError if a class has fewer than 20 rows.
     """
     label = rows[LABEL].to_numpy()
@@ -257,6 +259,10 @@ def _by_hash(customers: Sequence[str], label: NDArray[Any]) -> NDArray[Any]:
     hashes = np.array(
         [int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), "big") for one in customers], np.uint64
     )
+    is_held_out = hashes < HELD_OUT_SHARE * 2**64
+    if all(FOLDS <= is_held_out[label == value].sum() <= (label == value).sum() / 2 for value in (0, 1)):
+        return is_held_out
+    # Of few rows the hashes may leave a class with next to nothing to judge by.
     is_held_out = np.zeros(len(label), bool)
     for value in (0, 1):
         mine = np.flatnonzero(label == value)
@@ -473,7 +479,9 @@ def _report(
     told = [*notes, *_remarks(rows, split, chosen)]
     against = None
     if champion is not None:
-        if set(champion.columns) <= set(rows.column_names):
+        if split.is_by_time and champion.has_seen(pc.min(split.held_out[AS_OF]).as_py() - timedelta(days=1)):
+            told.append(f"The champion {champion.name} could not be compared: it has learnt from held-out moments.")
+        elif set(champion.columns) <= set(rows.column_names):
             others = champion.score(as_learnt(split.held_out, champion))["score"].to_numpy()
             against = compare(PRIMARY, truth, chance, others, names=(chosen.name, champion.name), seed=seed)
         else:
@@ -538,7 +546,7 @@ def _remarks(rows: pa.Table, split: Split, chosen: Classifier) -> list[str]:
         "Held out are the latest moments: "
         f"{split.held_out.num_rows:,} customers labelled from {pc.min(split.held_out[AS_OF]).as_py()} on."
         if split.is_by_time
-        else f"Held out are {split.held_out.num_rows:,} customers, a quarter of each class by a hash of their id."
+        else f"Held out are {split.held_out.num_rows:,} customers, a quarter by a hash of their id."
     ]
     gaps = [name for name in chosen.columns if rows[name].null_count]
     if gaps:

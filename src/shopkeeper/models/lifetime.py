@@ -323,6 +323,11 @@ class Lifetime(Subject):
         if not isinstance(champion, CustomerValue):
             notes.append(f"The champion could not be compared: {champion.name} is no model of lifetime values.")
             return None
+        if champion.has_seen(held_out.moment):
+            notes.append(
+                f"The champion {champion.name} could not be compared: it has learnt from days after {held_out.moment}."
+            )
+            return None
         try:
             theirs = champion.variant(horizon_days=held_out.days, margin=self.margin).score(held_out.rows)
         except ModelError as error:

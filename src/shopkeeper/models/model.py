@@ -10,7 +10,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Protocol, Self
@@ -104,6 +104,13 @@ class Model(ABC):
             raise ModelError(f"a model must be fitted before it explains; {self.name} is not. Train it.")
         self._check(rows, self.columns)
         return self._explain(rows, top)
+
+    def has_seen(self, day: date, *, horizon_days: int = 0) -> bool:
+        """Return whether it was fitted on anything of a day or later, outcomes of so many days included.
+
+        A champion that has seen the held-out period cannot be judged by it.
+        """
+        return self.latest is not None and self.latest + timedelta(days=horizon_days) > day
 
     def save(self, folder: Path) -> None:
         """Write the fitted model into a folder: ``model.json`` and ``arrays.npz``. May be repeated."""
@@ -377,7 +384,8 @@ class Subject(ABC):
         """Train the candidates and the baseline, choose before the held-out period, evaluate on it.
 
         ``parameters``: the stored recipe, else defaults; ``champion``: the present champion's ``evaluated`` model, to be
-        compared on the same held-out rows; ``budget``: seconds for a search over parameters (None: no search).
+        compared on the same held-out rows, unless it reads other columns, answers another question or has seen them;
+        ``budget``: seconds for a search over parameters (None: no search).
         Raises ModelError, a plain sentence, if the data do not allow it.
         """
 

@@ -553,7 +553,11 @@ def _watched(model: SegmentModel, rows: pa.Table) -> pa.Table:
 
 
 def _mean(values: Floats, seed: int) -> Figure:
-    """Return the mean over customers with its 95 % interval by the percentile bootstrap."""
+    """Return the mean over customers with its 95 % interval by the percentile bootstrap.
+
+    Segments and the values are given: the interval is of which customers were held out, not of fitting anew, of which
+    ``stability`` tells.
+    """
     rng = np.random.default_rng(seed)
     drawn = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(DRAWS)]
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -561,7 +565,10 @@ def _mean(values: Floats, seed: int) -> Figure:
 
 
 def _figures(points: Floats, part: Whole, found: Floats, seed: int) -> dict[str, Figure]:
-    """Return silhouette, Calinski-Harabasz and Davies-Bouldin of a partition, each with its interval over customers."""
+    """Return silhouette, Calinski-Harabasz and Davies-Bouldin of a partition, each with its interval over customers.
+
+    The last two are left out where all customers are in one part.
+    """
     rng = np.random.default_rng(seed)
     _, codes = np.unique(part, return_inverse=True)
     drawn = [
@@ -569,6 +576,8 @@ def _figures(points: Floats, part: Whole, found: Floats, seed: int) -> dict[str,
         for _ in range(COMPACTNESS_DRAWS)
     ]
     whole = compactness(points, codes, np.ones(len(codes)))
+    if np.isnan(whole).any():
+        return {PRIMARY: _mean(found, seed)}
     low, high = np.nanquantile(np.array(drawn), [0.025, 0.975], axis=0)
     return {PRIMARY: _mean(found, seed)} | {
         name: Figure(float(whole[place]), float(low[place]), float(high[place]))
