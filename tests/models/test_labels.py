@@ -162,7 +162,7 @@ def test_on_signal_the_choice_comes_near_the_truth(on_signal, simulated):
 
 
 def test_the_interval_holds_the_true_probability(on_signal, simulated):
-    """Of the held-out customers' true probabilities at least 90 % lie within their interval, which is narrow enough to say something.
+    """Of the held-out customers' true probabilities at least 90 % lie within their interval, and it is narrow.
 
     All share one fit, so of one training nearly all may lie within.
     """
