@@ -16,7 +16,7 @@ from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import share_of
 from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.encoding import Encoder, Matrix
-from shopkeeper.models.model import Model, State, array_of
+from shopkeeper.models.model import Model, State, array_of, reasons
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 LABEL = "label"
@@ -126,22 +126,8 @@ class Classifier(Model):
         by_feature = np.zeros((rows.num_rows, len(features)))
         for at, (name, _) in enumerate(self.encoder.kept):
             by_feature[:, place[name]] += effects[:, at]
-        strongest = np.argsort(-np.abs(by_feature), axis=1, kind="stable")[:, :top]
-        n_told = strongest.shape[1]
-        row = np.repeat(np.arange(rows.num_rows), n_told)
-        told = strongest.ravel()
-        values = {at: rows[features[at]].cast(pa.string()).to_pylist() for at in np.unique(told).tolist()}
-        return pa.table(
-            {
-                "row": row,
-                "place": np.tile(np.arange(1, n_told + 1), rows.num_rows),
-                "feature": pa.array([features[at] for at in told.tolist()], pa.string()),
-                "value": pa.array(
-                    [values[at][of] for at, of in zip(told.tolist(), row.tolist(), strict=True)], pa.string()
-                ),
-                "effect": by_feature[row, told],
-            }
-        )
+        values = [rows[name].cast(pa.string()).to_pylist() for name in features]
+        return reasons(np.arange(rows.num_rows), features, by_feature, top, lambda at, feature: values[feature][at])
 
     def _state(self) -> State:
         return {**self.encoder.state(), "weight": self.weight, **self._kept()}

@@ -19,10 +19,11 @@ from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import log_loss
 from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.buying import BgNbd, Triples, Vector, fit_bgnbd
-from shopkeeper.models.customer_value import numbers, past_of
+from shopkeeper.models.customer_rows import buyers, numbers
+from shopkeeper.models.customer_value import past_of
 from shopkeeper.models.encoding import Encoder
 from shopkeeper.models.log_odds import LEAST_CHANCE, LogOdds, chance_of, fit_log_odds, log_odds_of
-from shopkeeper.models.model import Model, State, array_of
+from shopkeeper.models.model import Model, State, array_of, reasons
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 IS_CHURNED = "is_churned"
@@ -97,9 +98,7 @@ class CustomerSilence(Model):
         return (IS_CHURNED, CUSTOMER_ID, AS_OF)
 
     def _fit(self, rows: pa.Table) -> None:
-        rows = rows.filter(pc.greater(rows["n_order_days"], 0)).sort_by(
-            [(CUSTOMER_ID, "ascending"), (AS_OF, "ascending")]
-        )
+        rows = buyers(rows)
         target = numbers(rows, IS_CHURNED)
         if not 0 < target.sum() < len(target):
             raise ModelError(
@@ -190,19 +189,11 @@ class CustomerSilence(Model):
         mine = rows.take(known)
         names, values, effects = self._effects(mine)
         effects = effects * self.calibration.coefficients[1]
-        order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
-        at = np.repeat(np.arange(len(mine)), order.shape[1])
-        flat = order.ravel()
-        texts = [None if np.isnan(value) else f"{value:.6g}" for value in values[at, flat].tolist()]
-        return pa.table(
-            {
-                "row": pa.array(known[at], pa.int64()),
-                "place": pa.array(np.tile(np.arange(1, order.shape[1] + 1), len(mine)), pa.int64()),
-                "feature": pa.array([names[number] for number in flat.tolist()], pa.string()),
-                "value": pa.array(texts, pa.string()),
-                "effect": pa.array(effects[at, flat], pa.float64()),
-            }
-        )
+
+        def told(at: int, feature: int) -> str | None:
+            return None if np.isnan(values[at, feature]) else f"{values[at, feature]:.6g}"
+
+        return reasons(known, names, effects, top, told)
 
     def _state(self) -> State:
         return {

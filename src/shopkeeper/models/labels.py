@@ -38,6 +38,7 @@ from shopkeeper.evaluation import (
 )
 from shopkeeper.evaluation.metrics import equal_count_bins
 from shopkeeper.models.classifiers import KINDS, LABEL, Classifier, Prior
+from shopkeeper.models.customer_rows import reference
 from shopkeeper.models.labelled_rows import as_learnt, columns_of, labelled_rows, with_attributes
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
@@ -59,7 +60,6 @@ HELD_OUT_SHARE = 0.25
 LEAST_OF_CLASS = 20
 FOLDS = 5
 SPREAD_FITS, SPREAD_BINS = 5, 10
-MOST_REFERENCE = 10_000
 TELLTALE = 0.99
 """A single number that orders the classes this well is named: it may have been known only with the label."""
 
@@ -136,6 +136,7 @@ class Labels(Subject):
         tell("labels", f"{recipe.candidate} on all labels", 0, 1)
         model = recipe.make(recipe.candidate, columns, seed).fit(rows)
         baseline = Prior(numbers=columns[0], texts=columns[1], seed=seed).fit(rows)
+        sample = reference(rows, seed)
         tell("labels", f"{recipe.candidate} on all labels", 1, 1)
         return Trained(
             model=model,
@@ -143,7 +144,7 @@ class Labels(Subject):
             baseline=baseline,
             report=report,
             parameters=recipe.told(),
-            reference=_reference(rows, model),
+            reference=sample.append_column("score", model.score(sample)["score"]),
             trials=trials,
         )
 
@@ -574,10 +575,3 @@ def _orders(column: pa.ChunkedArray, label: NDArray[Any]) -> float:
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _reference(rows: pa.Table, model: Classifier) -> pa.Table:
-    """Return up to 10,000 of the rows fitted on, evenly spread by customer, with their score."""
-    step = max(1, -(-rows.num_rows // MOST_REFERENCE))
-    sample = rows.take(np.arange(0, rows.num_rows, step))
-    return sample.append_column("score", model.score(sample)["score"])

@@ -194,6 +194,29 @@ class Model(ABC):
     def _restore(self, state: State) -> None: ...
 
 
+def reasons(
+    rows: np.ndarray, names: Sequence[str], effects: np.ndarray, top: int, value: Callable[[int, int], str | None]
+) -> pa.Table:
+    """Return what ``Model.explain`` gives: of each row the ``top`` strongest effects; of equals the one named first.
+
+    ``rows``: the number of each row of ``effects`` (rows x ``names``); ``value``: a row of it and a place in ``names`` →
+    the feature's value as text.
+    """
+    order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
+    at, found = np.repeat(np.arange(len(effects)), order.shape[1]), order.ravel()
+    return pa.table(
+        {
+            "row": pa.array(rows[at], pa.int64()),
+            "place": pa.array(np.tile(np.arange(1, order.shape[1] + 1), len(effects)), pa.int64()),
+            "feature": pa.array([names[feature] for feature in found.tolist()], pa.string()),
+            "value": pa.array(
+                [value(row, feature) for row, feature in zip(at.tolist(), found.tolist(), strict=True)], pa.string()
+            ),
+            "effect": pa.array(effects[at, found], pa.float64()),
+        }
+    )
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """Return what ``model.json`` in a folder says. Raises ModelError if there is none that this version can read."""
     try:

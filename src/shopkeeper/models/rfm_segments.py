@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
+from shopkeeper.models.customer_rows import numbers
 from shopkeeper.models.model import State, array_of
 from shopkeeper.models.rfm import (
     GROUPS,
     RULES,
     Edges,
-    doubles,
     fit_edges,
     group_sql,
     rfm_groups,
@@ -56,7 +56,7 @@ class RfmGroups(SegmentModel):
 
     def assign(self, rows: pa.Table) -> Whole:
         """Return the id of each row's group."""
-        return np.asarray(_NUMBERS[rfm_groups(doubles(rows, "n_orders"), rfm_scores(rows, self.edges))])
+        return np.asarray(_NUMBERS[rfm_groups(numbers(rows, "n_orders"), rfm_scores(rows, self.edges))])
 
     def _fit(self, rows: pa.Table) -> None:
         self.edges = fit_edges(rows)

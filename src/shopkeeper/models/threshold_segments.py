@@ -22,9 +22,9 @@ from shopkeeper.models.clusters import (
     nearest,
     rand_index,
     resampled,
-    sampled,
     silhouettes,
 )
+from shopkeeper.models.customer_rows import sampled
 from shopkeeper.models.model import State, array_of
 from shopkeeper.models.rfm import GROUPS, Edges, fit_edges
 from shopkeeper.models.segment_model import (
