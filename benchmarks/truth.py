@@ -27,9 +27,9 @@ from shopkeeper.assembly import assemble
 from shopkeeper.evaluation import METRICS
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.churn import PRIMARY, Churn, _read
+from shopkeeper.models.customer_rows import aligned, buyers, numbers
 from shopkeeper.models.customer_silence import IS_CHURNED
-from shopkeeper.models.customer_value import numbers
-from shopkeeper.models.lifetime import Lifetime, aligned, buyers_by_moment
+from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 
@@ -206,7 +206,7 @@ def lifetime_of(history: ShopHistory, truth: Mapping[str, pa.Table], seed: int) 
     """Compare the chosen model of lifetime value with the truth's own expectations, on the held-out period."""
     found = Lifetime().train(history, seed=seed, tell=_tell)
     moment, days = found.report.held_out[0], found.report.facts["held_out_days"]
-    rows = buyers_by_moment(history.features([moment]))[moment]
+    rows = buyers(history.features([moment]))
     outcomes = history.outcomes([moment], days)
     who = rows["customer_id"].to_pylist()
     best = known(truth, history.order_days(), who, moment, days)

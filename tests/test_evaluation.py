@@ -385,3 +385,11 @@ def test_the_examples_in_the_document_run(capsys):
 def test_the_document_names_every_metric():
     """Each has a row with its definition."""
     assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE) == list(METRICS)
+
+
+def test_a_gain_in_calibration_may_be_a_loss():
+    """The interval of a worse contender lies below zero, though a calibration error itself cannot."""
+    truth, true, off = np.arange(1000) % 2, np.full(1000, 0.5), np.full(1000, 0.8)
+    gain = evaluation.compare("calibration_error", truth, off, true, names=("off", "true"), seed=1).gain
+    assert gain.value == pytest.approx(-0.3)
+    assert -0.35 < gain.low < gain.value < gain.high < -0.2

@@ -135,7 +135,7 @@ class Studio:
         try:
             told = json.loads(self._attempts.read_text("utf-8"))
             return {subject: Attempt(**each) for subject, each in told.items()}
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return {}
 
     def remember(self, subject: str, attempt: Attempt) -> None:
@@ -194,10 +194,11 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
     served = studio.registry.settle(name)
     has_champion = served is not None and not served.version.is_baseline
     before = studio.attempts().get(name)
+    champion, unread = _evaluated(subject, served) if served and has_champion else (None, "")
     trained = subject.train(
         history,
         parameters=(before.parameters or None) if before and budget is None else None,
-        champion=_evaluated(subject, served) if served and has_champion else None,
+        champion=champion,
         seed=studio.seed,
         budget=budget,
         tell=tell,
@@ -205,6 +206,9 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
     if served and (compared := trained.report.against_champion):
         named = replace(compared, against=served.version.name)
         trained = replace(trained, report=replace(trained.report, against_champion=named))
+    if unread:
+        notes = [*trained.report.notes, f"The champion could not be compared: {unread}"]
+        trained = replace(trained, report=replace(trained.report, notes=notes))
     decision = gate(trained.report, has_champion=has_champion)
     tell("train", f"{name}: registering", 0, None)
     challenger = version = _register(studio, subject, history, trained, trained.model, decision)
@@ -222,12 +226,12 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
     return found
 
 
-def _evaluated(subject: Subject, served: Served) -> Model | None:
-    """Return the champion as it was judged, or None where its files are of an older format: then it cannot be compared."""
+def _evaluated(subject: Subject, served: Served) -> tuple[Model | None, str]:
+    """Return the champion as it was judged; or None and why it cannot be read, as where its files are of an older format."""
     try:
-        return subject.load(served.folder / EVALUATED)
-    except ModelError:
-        return None
+        return subject.load(served.folder / EVALUATED), ""
+    except ModelError as error:
+        return None, str(error)
 
 
 def _register(
@@ -562,7 +566,13 @@ def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHist
     tags = served.version.tags
     moment = _span(history)[1] + timedelta(1)
     current = subject.watched(model, history, moment)
-    reference = parquet.read_table(served.folder / REFERENCE)
+    try:
+        reference = parquet.read_table(served.folder / REFERENCE)
+    except ValueError as error:  # of what PyArrow raises over a damaged file, this is none of the OSErrors
+        raise ModelError(
+            f"the reference of {served.version.name} must be a readable Parquet file; got: {error}. Train "
+            f"{subject.name} anew."
+        ) from error
     decays = []
     seen = subject.hindsight(model, history, date.fromisoformat(tags["as_of"]))
     if seen is not None and (reported := served.version.figures.get(f"{model.name}.{seen.metric}")):

@@ -221,6 +221,39 @@ def test_a_planted_call_is_found(call):
     assert impossible(call.split())
 
 
+@pytest.mark.parametrize("path", PAGES, **ids)
+def test_named_tests_exist(path):
+    """Each `tests/…py::name` of a page is a test."""
+    assert missing_tests(path.read_text("utf-8")) == []
+
+
+def missing_tests(text: str) -> list[str]:
+    """The tests that a text names and nobody wrote."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    return [f"{file}::{name}" for file, name in named if not is_test(ROOT / file, name)]
+
+
+def is_test(file: Path, name: str) -> bool:
+    """Whether a file has a test of this name."""
+    return name.startswith("test_") and file.exists() and f"\ndef {name}(" in file.read_text("utf-8")
+
+
+def test_a_planted_test_is_found():
+    """A test that nobody wrote is told, in a file that is there and in one that is not."""
+    planted = ["tests/test_features.py::test_nothing", "tests/test_nowhere.py::test_features_by_hand"]
+    assert missing_tests(" ".join(f"`{name}`" for name in planted)) == planted
+
+
+def test_every_trap_of_customers_has_its_test():
+    """Each row of the table of traps names at least one."""
+    (table,) = re.findall(
+        r"^## Traps and their tests\n(.*?)(?=^## |\Z)", page("evaluation.md"), re.MULTILINE | re.DOTALL
+    )
+    rows = [row for row in table.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) >= 8
+    assert [row for row in rows if "::test_" not in row] == []
+
+
 # -------------------------------------------------------------- what it shows
 
 

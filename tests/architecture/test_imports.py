@@ -75,6 +75,7 @@ DOORS = {
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
     "lightgbm": {
+        "models.boosted_trees": "reads back the trees that it checked to be whole",
         "models.classifiers": "one of the kinds that compete for a label",
         "models.customer_silence": "one of the candidates for churn",
         "models.surrogates": "re-predicts segments, to tell which features matter",

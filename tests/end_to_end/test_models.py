@@ -189,7 +189,19 @@ def test_a_champion_of_an_older_schema_leaves_its_table(copied):
     assert ask(copied, "select count(*) from churn_scores") == before
     (refit,) = training.train(copied.studio, ["churn"])
     assert (refit.status, refit.version) == ("promoted", "churn/2"), refit.message
+    assert any("days_since_last_visit" in note for note in refit.report.notes)
     assert {each.subject: each.status for each in training.score(copied.studio, ["churn"])}["churn"] == "scored"
+
+
+def test_a_damaged_reference_is_a_warning(copied):
+    """Drift cannot be measured against a file that is no Parquet: a sentence, and the other models are looked at."""
+    file = copied.registry.serving("churn").folder / training.REFERENCE
+    file.chmod(0o644)
+    file.write_bytes(b"PAR1 no more")
+    found = {each.subject: each for each in training.drift(copied.studio)}
+    assert found["churn"].action == "warn"
+    assert "readable Parquet file" in found["churn"].message
+    assert found["lifetime"].report is not None
 
 
 def test_the_policy_retrains_or_stops(world, copied, run):

@@ -323,3 +323,35 @@ def test_a_shop_of_cancelled_orders_still_has_churn(history_of, buyers):
     found = Churn(horizon_days=40).train(shop, tell=silent)
     rows = Churn().predict(found.model, shop, shop.last_day + timedelta(1), version="x")["churn_scores"]
     assert np.isfinite(rows["churn_probability"].to_numpy()).all()
+
+
+# ------------------------------------------------------------------ honesty
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+def test_no_chance_that_calibrates_has_seen_its_own_customer(shop, kind):
+    """A customer who later comes every other day, or not at all: the chance before it does not move."""
+    moments = [date(2024, 9, 1), date(2024, 11, 1)]
+    rows = shop.features(moments).sort_by([("customer_id", "ascending"), ("as_of", "ascending")])
+    target = np.random.default_rng(1).integers(0, 2, rows.num_rows).astype(float)
+    who, when = rows["customer_id"].to_pylist(), rows["as_of"].to_pylist()
+    at = next(place for place, n in enumerate(rows["n_order_days"].to_pylist()) if n > 3 and when[place] == moments[0])
+    later = at + 1
+    assert who[later] == who[at]
+    other = rows
+    for name, value in (("n_order_days", 200), ("days_since_last_order", 0), ("net_sales", 1e6)):
+        values = rows[name].to_pylist()
+        values[later] = value
+        other = other.set_column(other.column_names.index(name), name, pa.array(values, rows[name].type))
+    model = kind(horizon_days=60, seed=3)
+    changed = target.copy()
+    changed[later] = 1 - changed[later]
+    before, after = model._unseen(with_missing(rows), target)[at], model._unseen(with_missing(other), changed)[at]
+    assert before == after
+
+
+def test_a_champion_that_has_seen_the_held_out_days_is_not_compared(trained, shop):
+    """The served model was refitted on them; a note says so."""
+    report = Churn().train(shop, parameters=trained.parameters, champion=trained.model, seed=7, tell=silent).report
+    assert report.against_champion is None
+    assert any("has learnt from days after" in note for note in report.notes)

@@ -191,3 +191,22 @@ def test_reasons_are_of_the_rows(name):
         assert len(effects) <= 2
         assert np.isfinite(effects).all()
         assert abs(effects[0]) >= abs(effects[-1])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if name.startswith(("churn/", "labels/")) and "prior" not in name]
+)
+def test_reasons_add_up_to_the_log_odds(name):
+    """All effects of a row and the log-odds of its score differ by one and the same number in every row."""
+    model, rows = fitted(name), rows_of(name).slice(0, 200)
+    told = model.explain(rows, top=1000)
+    if name.startswith("labels/random_forest"):
+        assert not told.num_rows
+        return
+    sums = np.bincount(told["row"].to_numpy(), told["effect"].to_numpy(), rows.num_rows)
+    column = "churn_probability" if name.startswith("churn/") else "score"
+    chance = model.score(rows)[column].to_numpy(zero_copy_only=False)
+    told_of = np.isfinite(chance) & (np.abs(chance - 0.5) < 0.4979)
+    assert told_of.sum() > 100
+    left = np.log(chance[told_of] / (1 - chance[told_of])) - sums[told_of]
+    np.testing.assert_allclose(left, left[0], atol=2e-5)

@@ -162,12 +162,15 @@ def test_on_signal_the_choice_comes_near_the_truth(on_signal, simulated):
 
 
 def test_the_interval_holds_the_true_probability(on_signal, simulated):
-    """Of the held-out customers' true probabilities at least 90 % lie within their interval, and it is no wider than it must."""
+    """Of the held-out customers' true probabilities at least 90 % lie within their interval, and it is narrow.
+
+    All share one fit, so of one training nearly all may lie within.
+    """
     history, chance = simulated("label")
     split = split_of(labelled_rows(history)[0], 0)
     told = on_signal.evaluated.score(split.held_out)
     true = [chance[one] for one in split.held_out["customer_id"].to_pylist()]
-    assert 0.90 <= evaluation.coverage(told["score_low"], told["score_high"], true).value <= 0.999
+    assert evaluation.coverage(told["score_low"], told["score_high"], true).value >= 0.90
     width = np.mean(told["score_high"].to_numpy() - told["score_low"].to_numpy())
     assert width < 0.2
 
@@ -206,7 +209,7 @@ def test_the_report_tells_what_was_judged(on_signal):
     """Curves, facts and a card; it goes through JSON."""
     report = on_signal.report
     assert set(report.curves) == {"calibration", "gain", "lift", "roc", "pr", "confusion"}
-    assert sum(report.curves["confusion"]["n"]) == report.n_rows == 1500
+    assert sum(report.curves["confusion"]["n"]) == report.n_rows
     assert evaluation.to_json(evaluation.from_json(evaluation.to_json(report))) == evaluation.to_json(report)
     assert "prior (baseline)" in evaluation.card(report, about=Labels.about)
     assert on_signal.reference.column_names[-1] == "score"
@@ -470,12 +473,22 @@ def test_what_is_held_out_by_time_does_not_move_the_choice():
 
 
 def test_a_customer_held_out_by_hash_stays_so():
-    """With a tenth more labels, those held out before nearly all still are, and each class gives its quarter."""
+    """With twice the labels, no one who was held out is learnt from, nor the other way; about a quarter of each class is."""
     rows, _ = labelled_rows(small(2200))
-    all_of_them, fewer = split_of(rows, 0), split_of(rows.slice(0, 2000), 1)
-    before, after = (set(split.held_out["customer_id"].to_pylist()) for split in (fewer, all_of_them))
-    assert len(before - after) < 0.03 * len(before)
-    assert all_of_them.held_out["label"].to_numpy().sum() == round(0.25 * rows["label"].to_numpy().sum())
+    all_of_them, fewer = split_of(rows, 0), split_of(rows.slice(0, 1100), 1)
+    for part in ("held_out", "train"):
+        before, after = (set(getattr(split, part)["customer_id"].to_pylist()) for split in (fewer, all_of_them))
+        assert before < after
+    share = all_of_them.held_out["label"].to_numpy().sum() / rows["label"].to_numpy().sum()
+    assert share == pytest.approx(0.25, abs=0.05)
+
+
+def test_of_few_labels_each_class_gives_its_quarter():
+    """Of twenty positives with high hashes, five are held out all the same."""
+    learnt = split_of(labelled_rows(BASE)[0], 0).train["customer_id"].to_pylist()[:20]
+    rows, _ = labelled_rows(replace(BASE, labelled=labels_of(IDS, [int(each in learnt) for each in IDS])))
+    split = split_of(rows, 0)
+    assert (split.held_out["label"].to_numpy().sum(), split.held_out.num_rows) == (5, 100)
 
 
 def test_a_search_tries_more_and_stops_in_time(monkeypatch):
@@ -562,3 +575,13 @@ def test_nothing_but_constants_gives_the_prior():
     for kind, is_balanced in itertools.product(KINDS.values(), (False, True)):
         found = kind(numbers=["same"], is_balanced=is_balanced).fit(flat).chance(flat)
         assert found == pytest.approx(np.full(400, share), abs=0.06)
+
+
+def test_a_champion_that_has_seen_the_held_out_moments_is_not_compared():
+    """The served model was refitted on them; the evaluated one was not, and is neither better nor worse than itself."""
+    history = small(days=[date(2023, month, 3) for month in range(1, 11)])
+    first = train(history)
+    one, other = (train(history, parameters=first.parameters, champion=each) for each in (first.model, first.evaluated))
+    assert one.report.against_champion is None
+    assert any("learnt from held-out moments" in note for note in one.report.notes)
+    assert other.report.against_champion.gain.value == 0.0

@@ -410,3 +410,11 @@ def test_customers_after_the_moment_are_absent(trained, shop):
     assert (
         Lifetime().predict(trained.model, shop, date(2023, 1, 1), version="x")["customer_lifetime_values"].num_rows == 0
     )
+
+
+def test_a_champion_that_has_seen_the_held_out_days_is_not_compared(shop):
+    """Fitted 60 days before the end, it has learnt from the 180 days that a longer horizon holds out."""
+    champion = Lifetime(horizon_days=60).train(shop, seed=7, tell=silent).evaluated
+    report = Lifetime(horizon_days=180).train(shop, champion=champion, seed=7, tell=silent).report
+    assert report.against_champion is None
+    assert any("has learnt from days after" in note for note in report.notes)

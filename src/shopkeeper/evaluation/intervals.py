@@ -5,6 +5,7 @@ one group depend on one another. Rows may come in any order: units are drawn in 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ def compare(
         if found.is_defined(true[rows]):
             one = found.quality(found.compute(true[rows], ours[rows]))
             gains.append(one - found.quality(found.compute(true[others], theirs[others])))
-    return Comparison(*names, metric, _figure(gain, gains, draws, found))
+    # A gain has a sign: what makes one side's metric grow in draws makes the other's grow too.
+    return Comparison(*names, metric, _figure(gain, gains, draws, replace(found, grows_when_drawn=False)))
 
 
 def coverage(low: Numbers, high: Numbers, truth: Numbers) -> Figure:

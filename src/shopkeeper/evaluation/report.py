@@ -85,7 +85,8 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
     """Return whether the chosen candidate becomes champion: better than baseline and champion by more than noise.
 
     More than noise: the lower end of the 95 % interval of the paired gain is above zero. ``has_champion``: whether there
-    is one at all; one that could not be compared (``against_champion`` is None) is of older columns and is replaced.
+    is one at all; one that could not be compared (``against_champion`` is None) is replaced: it reads older columns, answers
+    another question, or has seen the held-out period; the report's notes say which.
     """
     found = report.against_baseline
     if found.gain.low <= 0:
@@ -106,7 +107,7 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
     if champion is not None:
         whom += f" and the champion {champion.against}"
     elif has_champion:
-        whom += "; the champion is of older columns and could not be compared"
+        whom += "; the champion could not be compared, and the notes say why"
     return Decision(
         True,
         f"{report.chosen} beats {whom}: {found.metric} better by {found.gain.value:.4g} (95 % interval "

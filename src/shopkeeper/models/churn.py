@@ -31,6 +31,7 @@ from shopkeeper.evaluation import (
     roc_points,
 )
 from shopkeeper.models.buying import Vector
+from shopkeeper.models.customer_rows import aligned, buyers, numbers, reference, thinned
 from shopkeeper.models.customer_silence import (
     IS_CHURNED,
     KINDS,
@@ -41,7 +42,6 @@ from shopkeeper.models.customer_silence import (
     NotAliveModified,
     Recency,
 )
-from shopkeeper.models.customer_value import numbers, thinned
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
     VERSION_COLUMNS,
@@ -65,7 +65,6 @@ MOST_MOMENTS = 12
 MOST_ROWS = 300_000
 LEAST_CUSTOMERS = 30
 ACTIVE_DAYS = 365
-REFERENCE_ROWS = 10_000
 TOLD_REASONS, READ_REASONS = 3, 8
 STEPS = 4
 SPACE: Mapping[str, Sequence[Any]] = {
@@ -217,16 +216,15 @@ class Churn(Subject):
         tell(self.name, "fitting on everything", 3, STEPS)
         kept = {**chosen_by, **{each.name: _without_horizon(each) for each in fitted}}
         model = type(chosen)(**{**shape, **chosen.parameters}).fit(rows.everything)
-        sample = np.linspace(0, rows.everything.num_rows - 1, min(REFERENCE_ROWS, rows.everything.num_rows))
-        reference = rows.everything.take(sample.astype(np.int64))
+        sample = reference(rows.everything, seed)
         return Trained(
             model=model,
             evaluated=chosen,
             baseline=Recency(**shape).fit(rows.everything),
             report=report,
             parameters={"candidate": chosen.name, "candidates": kept, "horizon_days": horizon},
-            reference=reference.drop_columns([IS_CHURNED, "days_to_next_order"]).append_column(
-                "score", model.score(reference)["churn_probability"]
+            reference=sample.drop_columns([IS_CHURNED, "days_to_next_order"]).append_column(
+                "score", model.score(sample)["churn_probability"]
             ),
             trials=trials,
         )
@@ -241,7 +239,7 @@ class Churn(Subject):
         given: Mapping[str, pa.Table] | None = None,
     ) -> dict[str, pa.Table]:
         """Return ``churn_scores`` and ``churn_reasons`` as of a moment; see ``Subject.predict``."""
-        rows = _buyers(history, as_of)
+        rows = buyers(history.features([as_of]))
         scores = model.score(rows)
         chance = numbers(scores, "churn_probability")
         rank = np.empty(rows.num_rows, np.int64)
@@ -278,7 +276,7 @@ class Churn(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the customers with an order before the moment, with their churn probability as ``score``."""
-        rows = _buyers(history, as_of)
+        rows = buyers(history.features([as_of]))
         return rows.append_column("score", model.score(rows)["churn_probability"])
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
@@ -287,12 +285,11 @@ class Churn(Subject):
             return None
         horizon = int(model.parameters["horizon_days"])
         moment = history.last_day + timedelta(1 - horizon)
-        rows = _buyers(history, moment)
+        rows = buyers(history.features([moment]))
         if moment < since or rows.num_rows < LEAST_CUSTOMERS:
             return None
-        ahead = history.outcomes([moment], horizon)
-        found = dict(zip(ahead[CUSTOMER_ID].to_pylist(), ahead["n_orders_ahead"].to_pylist(), strict=True))
-        stayed_away = np.array([not found.get(customer) for customer in rows[CUSTOMER_ID].to_pylist()], np.float64)
+        orders = aligned(rows, history.outcomes([moment], horizon), "n_order_days_ahead")
+        stayed_away = (orders == 0).astype(np.float64)
         if len(np.unique(stayed_away)) < 2:
             return None
         return Hindsight(moment, PRIMARY, stayed_away, numbers(model.score(rows), "churn_probability"))
@@ -373,6 +370,11 @@ class Churn(Subject):
                 f"{rows.horizon_days}."
             )
             return None
+        if champion.has_seen(rows.moment, horizon_days=horizon):
+            notes.append(
+                f"The champion {champion.name} could not be compared: it has learnt from days after {rows.moment}."
+            )
+            return None
         try:
             theirs = numbers(champion.score(rows.held_out), "churn_probability")
         except ModelError as error:
@@ -390,11 +392,6 @@ def _values(given: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
     told = given[VALUES].select([*keys, "lifetime_value"])
     numbered = rows.select(keys).append_column("place", pa.array(np.arange(rows.num_rows)))
     return numbered.join(told, keys).sort_by("place")["lifetime_value"]
-
-
-def _buyers(history: History, as_of: date) -> pa.Table:
-    features = history.features([as_of])
-    return features.filter(pc.greater(features["n_order_days"], 0)).sort_by(CUSTOMER_ID)
 
 
 def horizon_of(order_days: pa.Table, span_days: int) -> tuple[int, str]:
@@ -464,7 +461,7 @@ def _read(history: History, horizon: int) -> _Rows:
     # Features are wide: of a large shop they are read moment by moment, and most customers left out at once.
     asked = [moments] if thin <= 1 else [[day] for day in moments]
     features = pa.concat_tables([thinned(history.features(days), thin) for days in asked])
-    rows = _with_outcome(features.filter(pc.greater(features["n_order_days"], 0)), outcomes)
+    rows = _with_outcome(buyers(features), outcomes)
     is_held_out = pc.equal(rows[AS_OF], pa.scalar(moment, pa.date32()))
     held_out = rows.filter(is_held_out)
     if held_out.num_rows < LEAST_CUSTOMERS:

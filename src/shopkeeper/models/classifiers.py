@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import share_of
+from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.encoding import Encoder, Matrix
-from shopkeeper.models.model import Model, State
+from shopkeeper.models.model import Model, State, array_of, reasons
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 LABEL = "label"
@@ -125,29 +126,15 @@ class Classifier(Model):
         by_feature = np.zeros((rows.num_rows, len(features)))
         for at, (name, _) in enumerate(self.encoder.kept):
             by_feature[:, place[name]] += effects[:, at]
-        strongest = np.argsort(-np.abs(by_feature), axis=1, kind="stable")[:, :top]
-        n_told = strongest.shape[1]
-        row = np.repeat(np.arange(rows.num_rows), n_told)
-        told = strongest.ravel()
-        values = {at: rows[features[at]].cast(pa.string()).to_pylist() for at in np.unique(told).tolist()}
-        return pa.table(
-            {
-                "row": row,
-                "place": np.tile(np.arange(1, n_told + 1), rows.num_rows),
-                "feature": pa.array([features[at] for at in told.tolist()], pa.string()),
-                "value": pa.array(
-                    [values[at][of] for at, of in zip(told.tolist(), row.tolist(), strict=True)], pa.string()
-                ),
-                "effect": by_feature[row, told],
-            }
-        )
+        values = [rows[name].cast(pa.string()).to_pylist() for name in features]
+        return reasons(np.arange(rows.num_rows), features, by_feature, top, lambda at, feature: values[feature][at])
 
     def _state(self) -> State:
         return {**self.encoder.state(), "weight": self.weight, **self._kept()}
 
     def _restore(self, state: State) -> None:
         self.encoder.restore(state)
-        self.weight = state["weight"]
+        self.weight = float(state["weight"])
         self._take(state)
 
     @abstractmethod
@@ -190,7 +177,7 @@ class Prior(Classifier):
         return {"share": self.share}
 
     def _take(self, state: State) -> None:
-        self.share = state["share"]
+        self.share = array_of(state, "share", 3)
 
 
 class Logistic(Classifier):
@@ -228,7 +215,8 @@ class Logistic(Classifier):
         return {"intercept": self.intercept, "coefficients": self.coefficients}
 
     def _take(self, state: State) -> None:
-        self.intercept, self.coefficients = state["intercept"], state["coefficients"]
+        self.intercept = float(state["intercept"])
+        self.coefficients = array_of(state, "coefficients", len(self.encoder.kept))
 
 
 class RandomForest(Classifier):
@@ -265,7 +253,7 @@ class RandomForest(Classifier):
     def _take(self, state: State) -> None:
         from skops import io
 
-        self.packed = state["packed"]
+        self.packed = array_of(state, "packed", -1)
         self.learner = io.loads(self.packed.tobytes(), trusted=["sklearn.tree._tree.Tree"])
 
 
@@ -303,11 +291,13 @@ class XGBoost(Classifier):
         )
         self._unpack(np.frombuffer(bytes(learner.save_raw("json")), np.uint8))
 
-    def _unpack(self, packed: NDArray[np.uint8]) -> None:
+    def _unpack(self, told: NDArray[np.uint8]) -> None:
         import xgboost
 
-        self.packed = packed
-        self.learner = xgboost.Booster({"nthread": 1}, model_file=bytearray(packed.tobytes()))
+        self.packed = told
+        self.learner = xgboost.Booster({"nthread": 1}, model_file=bytearray(told.tobytes()))
+        if self.learner.num_features() != max(len(self.encoder.kept), 1):
+            raise ModelError(f"boosted trees must be made for the encoder's {len(self.encoder.kept)} columns.")
 
     def _chance(self, matrix: Matrix) -> NDArray[np.float64]:
         return np.asarray(self.learner.inplace_predict(_never_empty(matrix)), np.float64)
@@ -322,7 +312,7 @@ class XGBoost(Classifier):
         return {"packed": self.packed}
 
     def _take(self, state: State) -> None:
-        self._unpack(state["packed"])
+        self._unpack(array_of(state, "packed", -1))
 
 
 class LightGBM(Classifier):
@@ -351,13 +341,10 @@ class LightGBM(Classifier):
             _never_empty(matrix), label, weight=np.where(label == 1, self.weight, 1.0), params=settings
         )
         learner = lightgbm.train(settings, rows, self.parameters.get("trees", 100))
-        self._unpack(np.frombuffer(learner.model_to_string().encode(), np.uint8))
+        self._unpack(packed(learner))
 
-    def _unpack(self, packed: NDArray[np.uint8]) -> None:
-        import lightgbm
-
-        self.packed = packed
-        self.learner = lightgbm.Booster(model_str=packed.tobytes().decode())
+    def _unpack(self, told: NDArray[np.uint8]) -> None:
+        self.packed, self.learner = told, unpacked(told, max(len(self.encoder.kept), 1))
 
     def _chance(self, matrix: Matrix) -> NDArray[np.float64]:
         return np.asarray(self.learner.predict(_never_empty(matrix), num_threads=1), np.float64)
@@ -370,7 +357,7 @@ class LightGBM(Classifier):
         return {"packed": self.packed}
 
     def _take(self, state: State) -> None:
-        self._unpack(state["packed"])
+        self._unpack(array_of(state, "packed", -1))
 
 
 KINDS: Mapping[str, type[Classifier]] = {kind.name: kind for kind in (Logistic, RandomForest, XGBoost, LightGBM)}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from shopkeeper.errors import ModelError
+from shopkeeper.models.customer_rows import sampled
 from shopkeeper.models.segment_model import (
     KINDS,
     MONEY,
@@ -320,13 +321,6 @@ def rand_index(labels: Whole, other: Whole) -> float:
     expected = of_one * of_two / (n * (n - 1) / 2)
     most = (of_one + of_two) / 2
     return 1.0 if most == expected else (both - expected) / (most - expected)
-
-
-def sampled(n: int, most: int, seed: int) -> Whole:
-    """Return ``n`` places, or ``most`` of them drawn without replacement, ascending."""
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng([seed, n]).choice(n, most, replace=False))
 
 
 def _fences(values: Floats) -> dict[int, float]:

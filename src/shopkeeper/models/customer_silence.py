@@ -17,11 +17,13 @@ import pyarrow.compute as pc
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import log_loss
+from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.buying import BgNbd, Triples, Vector, fit_bgnbd
-from shopkeeper.models.customer_value import numbers, past_of
+from shopkeeper.models.customer_rows import buyers, numbers
+from shopkeeper.models.customer_value import past_of
 from shopkeeper.models.encoding import Encoder
 from shopkeeper.models.log_odds import LEAST_CHANCE, LogOdds, chance_of, fit_log_odds, log_odds_of
-from shopkeeper.models.model import Model, State
+from shopkeeper.models.model import Model, State, array_of, reasons
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 IS_CHURNED = "is_churned"
@@ -96,9 +98,7 @@ class CustomerSilence(Model):
         return (IS_CHURNED, CUSTOMER_ID, AS_OF)
 
     def _fit(self, rows: pa.Table) -> None:
-        rows = rows.filter(pc.greater(rows["n_order_days"], 0)).sort_by(
-            [(CUSTOMER_ID, "ascending"), (AS_OF, "ascending")]
-        )
+        rows = buyers(rows)
         target = numbers(rows, IS_CHURNED)
         if not 0 < target.sum() < len(target):
             raise ModelError(
@@ -189,24 +189,15 @@ class CustomerSilence(Model):
         mine = rows.take(known)
         names, values, effects = self._effects(mine)
         effects = effects * self.calibration.coefficients[1]
-        order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
-        at = np.repeat(np.arange(len(mine)), order.shape[1])
-        flat = order.ravel()
-        texts = [None if np.isnan(value) else f"{value:.6g}" for value in values[at, flat].tolist()]
-        return pa.table(
-            {
-                "row": pa.array(known[at], pa.int64()),
-                "place": pa.array(np.tile(np.arange(1, order.shape[1] + 1), len(mine)), pa.int64()),
-                "feature": pa.array([names[number] for number in flat.tolist()], pa.string()),
-                "value": pa.array(texts, pa.string()),
-                "effect": pa.array(effects[at, flat], pa.float64()),
-            }
-        )
+
+        def told(at: int, feature: int) -> str | None:
+            return None if np.isnan(values[at, feature]) else f"{values[at, feature]:.6g}"
+
+        return reasons(known, names, effects, top, told)
 
     def _state(self) -> State:
         return {
-            "calibration": self.calibration.coefficients,
-            "calibration_covariance": self.calibration.covariance,
+            **self.calibration.told("calibration"),
             "shift": self.shift,
             "validation": self.validation,
             "rhythm": None if self.rhythm is None else asdict(self.rhythm),
@@ -214,7 +205,7 @@ class CustomerSilence(Model):
         }
 
     def _restore(self, state: State) -> None:
-        self.calibration = LogOdds(state["calibration"], state["calibration_covariance"])
+        self.calibration = LogOdds.from_state(state, "calibration", 1)
         self.shift, self.validation = float(state["shift"]), float(state["validation"])
         self.rhythm = None if state["rhythm"] is None else BgNbd.from_state(state["rhythm"])
         self._take_state(state)
@@ -265,10 +256,10 @@ class Recency(CustomerSilence):
         return np.column_stack([days / 30.0, np.log1p(days)])
 
     def _kept_state(self) -> dict[str, Any]:
-        return {"line": self.line.coefficients, "line_covariance": self.line.covariance, "mean": self.mean}
+        return {**self.line.told("line"), "mean": self.mean}
 
     def _take_state(self, state: State) -> None:
-        self.line, self.mean = LogOdds(state["line"], state["line_covariance"]), list(state["mean"])
+        self.line, self.mean = LogOdds.from_state(state, "line", 2), [float(each) for each in state["mean"]]
 
 
 class NotAlive(CustomerSilence):
@@ -280,7 +271,7 @@ class NotAlive(CustomerSilence):
     orders: BgNbd
     typical: float
 
-    def _learn(self, rows: pa.Table, target: Vector) -> None:  # noqa: ARG002 - it learns from the past alone
+    def _learn(self, rows: pa.Table, target: Vector) -> None:  # noqa: ARG002 - it learns from order days alone
         latest = rows.filter(pc.equal(rows[AS_OF], pc.max(rows[AS_OF])))
         n, t_x, age, _ = past_of(latest)
         self.orders = fit_bgnbd(Triples.group(n - 1, t_x, age), leaves_at_once=self.leaves_at_once)
@@ -289,11 +280,6 @@ class NotAlive(CustomerSilence):
     def _raw(self, rows: pa.Table) -> Vector:
         n, t_x, age, _ = past_of(rows)
         return log_odds_of(self.orders.none_within(n - 1, t_x, age, self.horizon_days))
-
-    def _unseen(self, rows: pa.Table, target: Vector) -> Vector:
-        """Return the raw log-odds by one fit: it never saw whether anybody stayed away, so there is nothing to leave out."""
-        self._learn(rows, target)
-        return self._raw(rows)
 
     def _rhythm(self, rows: pa.Table) -> BgNbd | None:  # noqa: ARG002 - it is the model itself
         return self.orders
@@ -354,11 +340,11 @@ class Logistic(CustomerSilence):
         return of_columns(rows, effects)
 
     def _kept_state(self) -> dict[str, Any]:
-        return {"line": self.line.coefficients, "line_covariance": self.line.covariance, **self.encoder.state()}
+        return {**self.line.told("line"), **self.encoder.state()}
 
     def _take_state(self, state: State) -> None:
-        self.line = LogOdds(state["line"], state["line_covariance"])
         self.encoder.restore(state)
+        self.line = LogOdds.from_state(state, "line", len(self.encoder.kept))
 
 
 class Boosted(CustomerSilence):
@@ -418,13 +404,10 @@ class Boosted(CustomerSilence):
             "verbose": -1,
         }
         learner = lightgbm.train(settings, lightgbm.Dataset(self._matrix(rows), target, params=settings), told["trees"])
-        self._unpack(np.frombuffer(learner.model_to_string().encode(), np.uint8))
+        self._unpack(packed(learner))
 
-    def _unpack(self, packed: np.ndarray) -> None:
-        import lightgbm
-
-        self.packed = packed
-        self.learner = lightgbm.Booster(model_str=packed.tobytes().decode())
+    def _unpack(self, told: np.ndarray) -> None:
+        self.packed, self.learner = told, unpacked(told, len(self.learnt))
 
     def _matrix(self, rows: pa.Table) -> Vector:
         wide = with_pace(rows)
@@ -445,7 +428,7 @@ class Boosted(CustomerSilence):
         return {"packed": self.packed}
 
     def _take_state(self, state: State) -> None:
-        self._unpack(state["packed"])
+        self._unpack(array_of(state, "packed", -1))
 
 
 KINDS: Mapping[str, type[CustomerSilence]] = {

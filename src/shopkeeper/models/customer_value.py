@@ -6,16 +6,15 @@ Value is net sales times the margin, floored at 0: returns take value away, neve
 from abc import abstractmethod
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
-from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
 from shopkeeper.models.buying import BgNbd, Triples, Vector, fit_bgnbd
-from shopkeeper.models.model import Model, State
+from shopkeeper.models.customer_rows import numbers
+from shopkeeper.models.model import Model, State, reasons
 from shopkeeper.models.spending import GammaGamma, fit_gamma_gamma, future_range
-from shopkeeper.vocabulary import CUSTOMER_ID
 
 COVERAGE = 0.9
 """The share of customers whose future value the published range is to hold."""
@@ -50,7 +49,7 @@ class CustomerValue(Model):
             raise ModelError(f"a model must be fitted before it is varied; {self.name} is not. Train it.")
         other = type(self)(**{**self.parameters, "seed": self.seed, **parameters})
         other._restore(self._state())  # noqa: SLF001 - of its own class
-        other.is_fitted = True
+        other.is_fitted, other.latest = True, self.latest
         return other
 
     def _score(self, rows: pa.Table) -> pa.Table:
@@ -121,19 +120,8 @@ class BgNbdGammaGamma(CustomerValue):
         logs = np.log(np.maximum(np.stack(self._factors(n, t_x, age, mean)), LEAST_FACTOR))
         logs -= np.array(self.typical)[:, None]
         shown = {"days_since_last_order": age - t_x, "n_order_days": n, "net_sales": numbers(rows, "net_sales")[known]}
-        names, values = np.array(list(shown)), np.stack(list(shown.values()))
-        order = np.argsort(-np.abs(logs), axis=0, kind="stable")[:top]
-        places, at = (index.T.ravel() for index in np.indices(order.shape))
-        flat = order.T.ravel()
-        return pa.table(
-            {
-                "row": pa.array(known[at], pa.int64()),
-                "place": pa.array(places + 1, pa.int64()),
-                "feature": pa.array(names[flat].tolist(), pa.string()),
-                "value": pa.array([f"{value:.10g}" for value in values[flat, at]], pa.string()),
-                "effect": pa.array(logs[flat, at], pa.float64()),
-            }
-        )
+        values = np.stack(list(shown.values()))
+        return reasons(known, list(shown), logs.T, top, lambda at, feature: f"{values[feature, at]:.10g}")
 
     def _state(self) -> State:
         return {"orders": asdict(self.orders), "values": asdict(self.values), "typical": self.typical}
@@ -197,17 +185,3 @@ def past_of(rows: pa.Table) -> tuple[Vector, Vector, Vector, Vector]:
     age = numbers(rows, "days_since_first_order")
     mean = np.maximum(numbers(rows, "net_sales"), 0.0) / np.maximum(n, 1.0)
     return n, age - numbers(rows, "days_since_last_order"), age, mean
-
-
-def thinned(rows: pa.Table, one_in: int) -> pa.Table:
-    """Return the rows of one customer in so many, dealt by a hash of the id: all of a customer's rows or none."""
-    if one_in <= 1:
-        return rows
-    kept = [crc32(f"thin {key}".encode()) % one_in == 0 for key in rows[CUSTOMER_ID].to_pylist()]
-    return rows.filter(pa.array(kept, pa.bool_()))
-
-
-def numbers(rows: pa.Table, name: str) -> Vector:
-    """Return a column as floats, null as NaN."""
-    values: Vector = rows[name].cast(pa.float64()).to_numpy()
-    return values

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shopkeeper.models.model import State, array_of
+
 Matrix = NDArray[np.float64]
 
 LEAST_OF_LEVEL = 0.005
@@ -77,13 +79,16 @@ class Encoder:
             "spreads": self.spreads,
         }
 
-    def restore(self, state: Any) -> None:
-        """Take what ``state`` gave."""
+    def restore(self, state: State) -> None:
+        """Take what ``state`` gave. Raises ModelError where its parts do not belong together."""
         self.levels = {name: list(levels) for name, levels in state["levels"].items()}
         self.kept = [(name, part) for name, part in state["kept"]]
-        self.places = state["places"]
-        self.logged = state["logged"].astype(bool)
-        self.medians, self.means, self.spreads = state["medians"], state["means"], state["spreads"]
+        n_kept, n_numbers = len(self.kept), len(self.numbers)
+        n_scaled, n_logged = (n_kept, n_numbers) if self.is_scaled else (0, 0)
+        self.places = array_of(state, "places", n_kept)
+        self.logged = array_of(state, "logged", n_logged).astype(bool)
+        self.medians = array_of(state, "medians", n_logged)
+        self.means, self.spreads = array_of(state, "means", n_scaled), array_of(state, "spreads", n_scaled)
 
     def _log(self, raw: Matrix) -> Matrix:
         return np.where(self.logged, np.sign(raw) * np.log1p(np.abs(raw)), raw)

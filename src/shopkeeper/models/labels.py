@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +38,7 @@ from shopkeeper.evaluation import (
 )
 from shopkeeper.evaluation.metrics import equal_count_bins
 from shopkeeper.models.classifiers import KINDS, LABEL, Classifier, Prior
+from shopkeeper.models.customer_rows import reference
 from shopkeeper.models.labelled_rows import as_learnt, columns_of, labelled_rows, with_attributes
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
@@ -59,7 +60,6 @@ HELD_OUT_SHARE = 0.25
 LEAST_OF_CLASS = 20
 FOLDS = 5
 SPREAD_FITS, SPREAD_BINS = 5, 10
-MOST_REFERENCE = 10_000
 TELLTALE = 0.99
 """A single number that orders the classes this well is named: it may have been known only with the label."""
 
@@ -113,7 +113,7 @@ class Labels(Subject):
     ) -> Trained:
         """Train the four kinds and the prior, choose by cross-validation, and judge on held-out customers.
 
-        Held out are a quarter of each class by a hash of the customer's id, or the latest moments where labels have
+        Held out are a quarter of the customers by a hash of their id, or the latest moments where labels have
         several. Without a recipe the kinds are compared by ROC AUC in five folds (by time where there are moments), and the
         simplest within one standard error of the best is chosen; the threshold and the interval's width come from the
         training rows too. A recipe holds all of that, and skips it. ``budget``: what a search visits in it depends on the
@@ -136,6 +136,7 @@ class Labels(Subject):
         tell("labels", f"{recipe.candidate} on all labels", 0, 1)
         model = recipe.make(recipe.candidate, columns, seed).fit(rows)
         baseline = Prior(numbers=columns[0], texts=columns[1], seed=seed).fit(rows)
+        sample = reference(rows, seed)
         tell("labels", f"{recipe.candidate} on all labels", 1, 1)
         return Trained(
             model=model,
@@ -143,7 +144,7 @@ class Labels(Subject):
             baseline=baseline,
             report=report,
             parameters=recipe.told(),
-            reference=_reference(rows, model),
+            reference=sample.append_column("score", model.score(sample)["score"]),
             trials=trials,
         )
 
@@ -229,8 +230,10 @@ class _Recipe:
 def split_of(rows: pa.Table, seed: int) -> Split:
     """Return the held-out quarter and the training rows with their folds; rows must be sorted by customer and moment.
 
-    With several moments the latest are held out, and the folds test on later moments than they train on; else a quarter
-    of each class by a hash of the customer's id, so that a customer who is held out today is held out next time too.
+    With several moments the latest are held out, and the folds test on later moments than they train on; else the
+    quarter of the customers with the lowest hash of their id: whoever else is labelled next time, a customer held out
+    today is held out then too, so that no champion has learnt from those it is compared on. Where that would leave a
+    class with fewer than 5 rows, or half, on one side, it is of each class the quarter with the lowest hashes.
     Raises ModelError if a class has fewer than 20 rows.
     """
     label = rows[LABEL].to_numpy()
@@ -265,6 +268,10 @@ def _by_hash(customers: Sequence[str], label: NDArray[Any]) -> NDArray[Any]:
     hashes = np.array(
         [int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest(), "big") for one in customers], np.uint64
     )
+    is_held_out = hashes < HELD_OUT_SHARE * 2**64
+    if all(FOLDS <= is_held_out[label == value].sum() <= (label == value).sum() / 2 for value in (0, 1)):
+        return is_held_out
+    # Of few rows the hashes may leave a class with next to nothing to judge by.
     is_held_out = np.zeros(len(label), bool)
     for value in (0, 1):
         mine = np.flatnonzero(label == value)
@@ -481,7 +488,9 @@ def _report(
     told = [*notes, *_remarks(rows, split, chosen)]
     against = None
     if champion is not None:
-        if set(champion.columns) <= set(rows.column_names):
+        if split.is_by_time and champion.has_seen(pc.min(split.held_out[AS_OF]).as_py() - timedelta(days=1)):
+            told.append(f"The champion {champion.name} could not be compared: it has learnt from held-out moments.")
+        elif set(champion.columns) <= set(rows.column_names):
             others = champion.score(as_learnt(split.held_out, champion))["score"].to_numpy()
             against = compare(PRIMARY, truth, chance, others, names=(chosen.name, champion.name), seed=seed)
         else:
@@ -546,7 +555,7 @@ def _remarks(rows: pa.Table, split: Split, chosen: Classifier) -> list[str]:
         "Held out are the latest moments: "
         f"{split.held_out.num_rows:,} customers labelled from {pc.min(split.held_out[AS_OF]).as_py()} on."
         if split.is_by_time
-        else f"Held out are {split.held_out.num_rows:,} customers, a quarter of each class by a hash of their id."
+        else f"Held out are {split.held_out.num_rows:,} customers, a quarter by a hash of their id."
     ]
     gaps = [name for name in chosen.columns if rows[name].null_count]
     if gaps:
@@ -574,10 +583,3 @@ def _orders(column: pa.ChunkedArray, label: NDArray[Any]) -> float:
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _reference(rows: pa.Table, model: Classifier) -> pa.Table:
-    """Return up to 10,000 of the rows fitted on, evenly spread by customer, with their score."""
-    step = max(1, -(-rows.num_rows // MOST_REFERENCE))
-    sample = rows.take(np.arange(0, rows.num_rows, step))
-    return sample.append_column("score", model.score(sample)["score"])

@@ -17,15 +17,14 @@ import pyarrow as pa
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import METRICS, Candidate, Comparison, Report, compare, coverage, measure_all
 from shopkeeper.models.buying import BgNbd, Vector
+from shopkeeper.models.customer_rows import aligned, buyers, numbers, reference, thinned
 from shopkeeper.models.customer_value import (
     COVERAGE,
     BgNbdGammaGamma,
     CustomerValue,
     MbgNbdGammaGamma,
     PastRate,
-    numbers,
     past_of,
-    thinned,
 )
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
@@ -52,7 +51,6 @@ LEAST_SHARE = 0.01
 """Predictions count as at least this share of the baseline's mean where they are judged: a deviance divides by them."""
 CLASSES = 7
 LEAST_LEAVING = 0.001
-REFERENCE_ROWS = 10_000
 MOST_JUDGED = 200_000
 STEPS = 4
 
@@ -158,15 +156,14 @@ class Lifetime(Subject):
         report = self._judge(contenders, held_out, history, champion, seed, notes)
         everyone = features[end]
         model: Model = type(chosen)(**shape, horizon_days=self.horizon_days).fit(everyone)
-        score = model.score(everyone)["expected_value"]
-        sample = np.linspace(0, everyone.num_rows - 1, min(REFERENCE_ROWS, everyone.num_rows)).astype(np.int64)
+        sample = reference(everyone, seed)
         return Trained(
             model=model,
             evaluated=chosen,
             baseline=PastRate(**shape, horizon_days=self.horizon_days).fit(everyone),
             report=report,
             parameters={"candidate": chosen.name, "parameters": {"level": level}},
-            reference=everyone.append_column("score", score).take(sample),
+            reference=sample.append_column("score", model.score(sample)["expected_value"]),
             trials=trials,
         )
 
@@ -180,8 +177,7 @@ class Lifetime(Subject):
         given: Mapping[str, pa.Table] | None = None,  # noqa: ARG002 - it needs no other's scores
     ) -> dict[str, pa.Table]:
         """Return ``customer_lifetime_values`` as of a moment; see ``Subject.predict``. Empty where nobody ordered yet."""
-        features = history.features([as_of])
-        rows = buyers_by_moment(features).get(as_of, features.slice(0, 0))
+        rows = buyers(history.features([as_of]))
         scores = model.score(rows)
         table = self.tables[0]
         told = {
@@ -200,8 +196,7 @@ class Lifetime(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the customers with an order before the moment, with their expected value as ``score``."""
-        features = history.features([as_of])
-        rows = buyers_by_moment(features).get(as_of, features.slice(0, 0))
+        rows = buyers(history.features([as_of]))
         return rows.append_column("score", model.score(rows)["expected_value"])
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
@@ -212,8 +207,8 @@ class Lifetime(Subject):
         moment = history.last_day + timedelta(1 - days)
         if moment < since:
             return None
-        rows = buyers_by_moment(history.features([moment])).get(moment)
-        if rows is None or rows.num_rows < LEAST_CUSTOMERS:
+        rows = buyers(history.features([moment]))
+        if rows.num_rows < LEAST_CUSTOMERS:
             return None
         value = np.maximum(aligned(rows, history.outcomes([moment], days), "net_sales_ahead"), 0.0) * self.margin
         expected = numbers(model.score(rows), "expected_value")
@@ -331,6 +326,11 @@ class Lifetime(Subject):
         if not isinstance(champion, CustomerValue):
             notes.append(f"The champion could not be compared: {champion.name} is no model of lifetime values.")
             return None
+        if champion.has_seen(held_out.moment):
+            notes.append(
+                f"The champion {champion.name} could not be compared: it has learnt from days after {held_out.moment}."
+            )
+            return None
         try:
             theirs = champion.variant(horizon_days=held_out.days, margin=self.margin).score(held_out.rows)
         except ModelError as error:
@@ -433,14 +433,8 @@ def buyers_by_moment(features: pa.Table) -> dict[date, pa.Table]:
     """Return the customers with an order at each moment that has any, sorted by customer."""
     import pyarrow.compute as pc
 
-    rows = features.filter(pc.greater(features["n_order_days"], 0)).sort_by(CUSTOMER_ID)
+    rows = buyers(features)
     return {day: rows.filter(pc.equal(rows[AS_OF], day)) for day in pc.unique(rows[AS_OF]).to_pylist()}
-
-
-def aligned(rows: pa.Table, outcomes: pa.Table, column: str) -> Vector:
-    """Return a column of the outcomes in the order of rows; customers without an outcome did nothing: 0."""
-    found = dict(zip(outcomes[CUSTOMER_ID].to_pylist(), outcomes[column].to_pylist(), strict=True))
-    return np.array([found.get(customer) or 0.0 for customer in rows[CUSTOMER_ID].to_pylist()], np.float64)
 
 
 def _span(history: History) -> tuple[date, date]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopkeeper.errors import ModelError
+from shopkeeper.models.model import State, array_of
 
 Vector = NDArray[np.float64]
 
@@ -21,6 +22,16 @@ class LogOdds:
 
     coefficients: Vector
     covariance: Vector
+
+    @classmethod
+    def from_state(cls, state: State, name: str, n_columns: int) -> "LogOdds":
+        """Return the regression on so many columns that ``told`` gave. Raises ModelError if it is no such one."""
+        n = n_columns + 1
+        return cls(array_of(state, name, n), array_of(state, f"{name}_covariance", n, n))
+
+    def told(self, name: str) -> dict[str, Vector]:
+        """Return it as a model keeps it."""
+        return {name: self.coefficients, f"{name}_covariance": self.covariance}
 
     def of(self, matrix: Vector) -> Vector:
         """Return the log-odds of each row. Added up column by column, so that a row's never depend on the others."""

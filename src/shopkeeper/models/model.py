@@ -6,15 +6,18 @@ baseline; it trains them on a history and turns the champion's scores into table
 """
 
 import json
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NoReturn, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import Report
@@ -22,7 +25,18 @@ from shopkeeper.progress import Tell
 from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID
 
 STATE, ARRAYS = "model.json", "arrays.npz"
-FORMAT = 1
+FORMAT = 2
+FIELDS: Mapping[str, type] = {
+    "model": str,
+    "seed": int,
+    "parameters": dict,
+    "columns": list,
+    "state": dict,
+    "arrays_sha256": str,
+}
+"""What ``model.json`` must say besides the format, and as what."""
+MOST_BYTES = 2**30
+"""No file of arrays is unpacked that would take more bytes than this."""
 
 State = Mapping[str, Any]
 """What a fitted model is: names → values that JSON can hold, and NumPy arrays of numbers or texts (never objects)."""
@@ -43,6 +57,8 @@ class Model(ABC):
         self.seed = seed
         self.parameters = parameters
         self.is_fitted = False
+        self.latest: date | None = None
+        """The latest moment of the rows it was fitted on; None where they name none."""
 
     @property
     @abstractmethod
@@ -61,6 +77,7 @@ class Model(ABC):
         """
         self._check(rows, (*self.columns, *self.target))
         self._fit(rows)
+        self.latest = pc.max(rows[AS_OF].cast(pa.date32())).as_py() if AS_OF in rows.column_names else None
         self.is_fitted = True
         return self
 
@@ -88,6 +105,13 @@ class Model(ABC):
         self._check(rows, self.columns)
         return self._explain(rows, top)
 
+    def has_seen(self, day: date, *, horizon_days: int = 0) -> bool:
+        """Return whether it was fitted on anything of a day or later, outcomes of so many days included.
+
+        A champion that has seen the held-out period cannot be judged by it.
+        """
+        return self.latest is not None and self.latest + timedelta(days=horizon_days) > day
+
     def save(self, folder: Path) -> None:
         """Write the fitted model into a folder: ``model.json`` and ``arrays.npz``. May be repeated."""
         if not self.is_fitted:
@@ -98,31 +122,38 @@ class Model(ABC):
         for key, value in arrays.items():
             if value.dtype.hasobject:
                 raise ModelError(f"a model's arrays must hold numbers or texts; {self.name}.{key} holds objects.")
+        with (folder / ARRAYS).open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type] # its stub takes the names for its own options
         told = {
             "format": FORMAT,
             "model": self.name,
             "seed": self.seed,
             "parameters": self.parameters,
             "columns": list(self.columns),
+            "latest": self.latest and self.latest.isoformat(),
             "state": {key: value for key, value in state.items() if key not in arrays},
+            "arrays_sha256": sha256((folder / ARRAYS).read_bytes()).hexdigest(),
         }
         (folder / STATE).write_text(json.dumps(told, indent=1, sort_keys=True), "utf-8")
-        with (folder / ARRAYS).open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type] # its stub takes the names for its own options
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a model that ``save`` wrote; nothing in the folder is executed.
 
-        Raises ModelError if the folder holds no such model, or one that was made for other columns than it reads today.
+        Raises ModelError if the folder holds no such model, one that is not whole, or one that was made for other columns
+        than it reads today.
         """
         told = read_state(folder)
         if told["model"] != cls.name:
             raise ModelError(f"the folder must hold the model {cls.name}; got {told['model']} in {folder}.")
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-            state = {**told["state"], **{key: arrays[key] for key in arrays.files}}
-        model = cls(seed=told["seed"], **told["parameters"])
-        model._restore(state)
+        try:
+            model = cls(**{**told["parameters"], "seed": told["seed"]})
+            model._restore({**told["state"], **_arrays(folder / ARRAYS, told["arrays_sha256"])})
+            model.latest = date.fromisoformat(told["latest"]) if told.get("latest") else None
+        except Exception as error:
+            # A file that somebody else made, or that a disk broke, may be wrong in any way; each means the same.
+            said = f"{type(error).__name__} {error}"
+            raise ModelError(f"a saved {cls.name} must be whole; got: {said} in {folder}. Train it anew.") from error
         model.is_fitted = True
         if odd := sorted(set(told["columns"]) ^ set(model.columns)):
             raise ModelError(
@@ -163,17 +194,69 @@ class Model(ABC):
     def _restore(self, state: State) -> None: ...
 
 
+def reasons(
+    rows: np.ndarray, names: Sequence[str], effects: np.ndarray, top: int, value: Callable[[int, int], str | None]
+) -> pa.Table:
+    """Return what ``Model.explain`` gives: of each row the ``top`` strongest effects; of equals the one named first.
+
+    ``rows``: the number of each row of ``effects`` (rows x ``names``); ``value``: a row of it and a place in ``names`` →
+    the feature's value as text.
+    """
+    order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
+    at, found = np.repeat(np.arange(len(effects)), order.shape[1]), order.ravel()
+    return pa.table(
+        {
+            "row": pa.array(rows[at], pa.int64()),
+            "place": pa.array(np.tile(np.arange(1, order.shape[1] + 1), len(effects)), pa.int64()),
+            "feature": pa.array([names[feature] for feature in found.tolist()], pa.string()),
+            "value": pa.array(
+                [value(row, feature) for row, feature in zip(at.tolist(), found.tolist(), strict=True)], pa.string()
+            ),
+            "effect": pa.array(effects[at, found], pa.float64()),
+        }
+    )
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """Return what ``model.json`` in a folder says. Raises ModelError if there is none that this version can read."""
     try:
-        told: dict[str, Any] = json.loads((folder / STATE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        told: Any = json.loads((folder / STATE).read_text("utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"a saved model must be readable; got: {error}. Train it anew.") from error
-    if told.get("format") != FORMAT:
-        raise ModelError(
-            f"a saved model must have format {FORMAT}; got {told.get('format')} in {folder}. Train it anew."
-        )
-    return told
+    found = told.get("format") if isinstance(told, dict) else type(told).__name__
+    if found != FORMAT:
+        raise ModelError(f"a saved model must have format {FORMAT}; got {found} in {folder}. Train it anew.")
+    if wrong := [name for name, kind in FIELDS.items() if not isinstance(told.get(name), kind)]:
+        raise ModelError(f"a saved model must say its {', '.join(wrong)}; {folder} does not. Train it anew.")
+    return dict(told)
+
+
+def array_of(state: State, name: str, *shape: int) -> np.ndarray:
+    """Return an array of numbers from a state. Raises ModelError unless it is one, of this shape (-1: any length)."""
+    found = state[name]
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf" or len(found.shape) != len(shape):
+        raise ModelError(f"{name} must be an array of numbers with {len(shape)} dimensions")
+    if any(wanted not in {-1, size} for wanted, size in zip(shape, found.shape, strict=True)):
+        raise ModelError(f"{name} must have the shape {shape}; got {found.shape}")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant}, which is no number")
+
+
+def _arrays(file: Path, digest: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a file. Raises ModelError if it is not the one that was written, and whatever NumPy raises."""
+    if sha256(file.read_bytes()).hexdigest() != digest:
+        raise ModelError(f"{file.name} must be as it was written; it was altered")
+    with zipfile.ZipFile(file) as packed:
+        if sum(one.file_size for one in packed.infolist()) > MOST_BYTES:
+            raise ModelError(f"{file.name} must unpack to {MOST_BYTES:,} bytes at most")
+    with np.load(file, allow_pickle=False) as arrays:
+        found = {key: arrays[key] for key in arrays.files}
+    if gaps := [key for key, values in found.items() if values.dtype.kind == "f" and np.isnan(values).any()]:
+        raise ModelError(f"arrays must have a number everywhere; {', '.join(gaps)} has not")
+    return found
 
 
 class History(Protocol):
@@ -326,7 +409,8 @@ class Subject(ABC):
         """Train the candidates and the baseline, choose before the held-out period, evaluate on it.
 
         ``parameters``: the stored recipe, else defaults; ``champion``: the present champion's ``evaluated`` model, to be
-        compared on the same held-out rows; ``budget``: seconds for a search over parameters (None: no search).
+        compared on the same held-out rows, unless it reads other columns, answers another question or has seen them;
+        ``budget``: seconds for a search over parameters (None: no search).
         Raises ModelError, a plain sentence, if the data do not allow it.
         """
 

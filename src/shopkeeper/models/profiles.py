@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from shopkeeper.models.rfm import doubles
+from shopkeeper.models.customer_rows import numbers
 from shopkeeper.models.segment_model import Bools, Floats
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -20,11 +20,11 @@ def profile_of(members: pa.Table, everyone: pa.Table) -> str:
     n = members.num_rows
     if not n:
         return "Nobody at present."
-    of_all = doubles(everyone, "net_sales").sum()
+    of_all = numbers(everyone, "net_sales").sum()
     share = f"{n:,} customer{'s' if n > 1 else ''}, {n / everyone.num_rows:.1%} of all"
-    if not (doubles(members, "n_orders") > 0).any():
+    if not (numbers(members, "n_orders") > 0).any():
         return f"{share}. None of them has ordered."
-    net = doubles(members, "net_sales")
+    net = numbers(members, "net_sales")
     said = [f"{share}, who bring {net.sum() / of_all:.1%} of net sales." if of_all > 0 else f"{share}."]
     said.append(
         f"Half of them ordered within the last {_counted(members, 'days_since_last_order', 'day')}; the middle one has "
@@ -42,7 +42,7 @@ def profile_of(members: pa.Table, everyone: pa.Table) -> str:
     time = _largest(members, [f"share_{each}" for each in TIMES])
     if weekday and time:
         said.append(f"They order most on {WEEKDAYS[weekday[0]]}s ({weekday[1]:.0%}) and in the {TIMES[time[0]]}.")
-    cancelling = (doubles(members, "n_cancellations") > 0).mean()
+    cancelling = (numbers(members, "n_cancellations") > 0).mean()
     if cancelling >= 0.01:
         said.append(f"{cancelling:.0%} have cancelled or sent back something.")
     return " ".join(said)
@@ -60,7 +60,7 @@ def correlations(rows: pa.Table, most: int | None = CORRELATED) -> dict[str, lis
         for name, kind in zip(rows.column_names, rows.schema.types, strict=True)
         if name not in NO_FEATURES and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
     ]
-    columns = {name: doubles(rows, name) for name in names}
+    columns = {name: numbers(rows, name) for name in names}
     ranks: dict[tuple[str, bytes], Floats] = {}
 
     def ranked(name: str, known: Bools) -> Floats:
@@ -82,7 +82,7 @@ def correlations(rows: pa.Table, most: int | None = CORRELATED) -> dict[str, lis
 
 
 def _median(rows: pa.Table, column: str) -> float:
-    found = doubles(rows, column)
+    found = numbers(rows, column)
     found = found[np.isfinite(found)]
     return float(np.median(found)) if len(found) else float("nan")
 
@@ -104,7 +104,7 @@ def _most(rows: pa.Table, column: str) -> tuple[str, float] | None:
 
 def _largest(rows: pa.Table, columns: list[str]) -> tuple[int, float] | None:
     """Return the place of the column with the largest mean share, and that mean, over the rows that have one."""
-    shares = np.column_stack([doubles(rows, column) for column in columns])
+    shares = np.column_stack([numbers(rows, column) for column in columns])
     shares = shares[np.isfinite(shares).all(axis=1)]
     if not len(shares):
         return None

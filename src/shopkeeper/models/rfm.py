@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
+from shopkeeper.models.customer_rows import numbers
 
 RECENCY, FREQUENCY, MONEY = "days_since_last_order", "n_orders", "net_sales"
 RFM_COLUMNS = (RECENCY, FREQUENCY, MONEY)
@@ -58,12 +59,7 @@ class Edges:
     @classmethod
     def of(cls, told: Mapping[str, list[float]]) -> "Edges":
         """Return the edges that ``told`` gave."""
-        return cls(tuple(told[RECENCY]), tuple(told[FREQUENCY]), tuple(told[MONEY]))
-
-
-def doubles(rows: pa.Table, column: str) -> npt.NDArray[np.float64]:
-    """Return a column of numbers as doubles, NaN where it is null."""
-    return np.asarray(rows[column].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        return cls(*(tuple(float(edge) for edge in told[column]) for column in RFM_COLUMNS))
 
 
 def fit_edges(rows: pa.Table) -> Edges:
@@ -72,7 +68,7 @@ def fit_edges(rows: pa.Table) -> Edges:
     An edge is an observed value: the least one that at least 20, 40, 60 or 80 % of the customers do not exceed. ``rows``:
     one per customer, with ``RFM_COLUMNS``; days, counts, money. Raises ModelError if no customer has an order.
     """
-    bought = doubles(rows, FREQUENCY) > 0
+    bought = numbers(rows, FREQUENCY) > 0
     if not bought.any():
         raise ModelError(
             f"customers must have at least one order among them to be grouped; got none in {rows.num_rows} rows. "
@@ -80,7 +76,7 @@ def fit_edges(rows: pa.Table) -> Edges:
         )
     return Edges(
         *(
-            tuple(float(edge) for edge in np.quantile(doubles(rows, column)[bought], SHARES, method="inverted_cdf"))
+            tuple(float(edge) for edge in np.quantile(numbers(rows, column)[bought], SHARES, method="inverted_cdf"))
             for column in RFM_COLUMNS
         )
     )
@@ -88,7 +84,7 @@ def fit_edges(rows: pa.Table) -> Edges:
 
 def rfm_scores(rows: pa.Table, edges: Edges) -> npt.NDArray[np.int64]:
     """Return R, F and M of each customer as three columns of 1 to 5; 0 in all three for one without an order."""
-    recency, frequency, money = (doubles(rows, column) for column in RFM_COLUMNS)
+    recency, frequency, money = (numbers(rows, column) for column in RFM_COLUMNS)
     found = np.column_stack(
         [
             1 + len(edges.recency) - np.searchsorted(edges.recency, recency, side="left"),

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.errors import ModelError
-from shopkeeper.models.model import State
+from shopkeeper.models.customer_rows import numbers
+from shopkeeper.models.model import State, array_of
 from shopkeeper.models.rfm import (
     GROUPS,
     RULES,
     Edges,
-    doubles,
     fit_edges,
     group_sql,
     rfm_groups,
@@ -56,7 +56,7 @@ class RfmGroups(SegmentModel):
 
     def assign(self, rows: pa.Table) -> Whole:
         """Return the id of each row's group."""
-        return np.asarray(_NUMBERS[rfm_groups(doubles(rows, "n_orders"), rfm_scores(rows, self.edges))])
+        return np.asarray(_NUMBERS[rfm_groups(numbers(rows, "n_orders"), rfm_scores(rows, self.edges))])
 
     def _fit(self, rows: pa.Table) -> None:
         self.edges = fit_edges(rows)
@@ -141,7 +141,11 @@ class RfmGrid(SegmentModel):
         return {"edges": self.edges.told(), "cells": self.cells, "names": self.names}
 
     def _restore(self, state: State) -> None:
-        self.edges, self.cells, self.names = Edges.of(state["edges"]), state["cells"], state["names"]
+        self.edges, self.cells, self.names = (
+            Edges.of(state["edges"]),
+            array_of(state, "cells", 125),
+            dict(state["names"]),
+        )
 
 
 def _place_of(scores: Whole) -> Whole:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shopkeeper.models.customer_rows import numbers
 from shopkeeper.models.model import Model
-from shopkeeper.models.rfm import GROUPS, RFM_COLUMNS, Edges, doubles, rfm_groups, rfm_scores
+from shopkeeper.models.rfm import GROUPS, RFM_COLUMNS, Edges, rfm_groups, rfm_scores
 from shopkeeper.models.threshold_tree import AMOUNT, COUNT, DAYS, FREE, Box, joined
 
 Floats = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ class SegmentModel(Model):
 
     def _score(self, rows: pa.Table) -> pa.Table:
         scores = rfm_scores(rows, self.edges)
-        groups = rfm_groups(doubles(rows, "n_orders"), scores)
+        groups = rfm_groups(numbers(rows, "n_orders"), scores)
         assigned = self.assign(rows)
         names = {each.segment: each.name for each in self.segments}
         unscored = scores[:, 0] == 0
@@ -90,7 +91,7 @@ class SegmentModel(Model):
 
 def behaviour(rows: pa.Table) -> Floats:
     """Return ``FEATURES`` as rows x features, raw; NaN where null."""
-    return np.column_stack([doubles(rows, name) for name in FEATURES])
+    return np.column_stack([numbers(rows, name) for name in FEATURES])
 
 
 def in_one_order(values: Floats) -> Floats:

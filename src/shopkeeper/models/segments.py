@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import Candidate, Comparison, Figure, Report
-from shopkeeper.models.clusters import JUDGED, LEAST_BUYERS, choose, compactness, sampled, silhouettes
+from shopkeeper.models.clusters import JUDGED, LEAST_BUYERS, choose, compactness, silhouettes
+from shopkeeper.models.customer_rows import numbers, reference, sampled
 from shopkeeper.models.migrations import MONTH, Moment, SizeForecast, forecast, migrations
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
@@ -31,7 +32,6 @@ from shopkeeper.models.model import (
     Trained,
 )
 from shopkeeper.models.profiles import correlations, profile_of
-from shopkeeper.models.rfm import doubles
 from shopkeeper.models.rfm_segments import RfmGrid, RfmGroups
 from shopkeeper.models.segment_model import (
     FEATURES,
@@ -58,7 +58,6 @@ COMPACTNESS_DRAWS = 200
 LEAST_HELD_OUT = 20
 DRAWN = 1000
 """Customers in the picture by principal components."""
-REFERENCE_ROWS = 10_000
 
 CUSTOMER_SEGMENTS = PredictionTable(
     "customer_segments",
@@ -377,7 +376,7 @@ def _split(history: History) -> _Split:
     months = _months(history, history.last_day + timedelta(days=1))
     rows = _by_moment(history.features(months), months)
     everyone = rows[-1]
-    if not (doubles(everyone, "n_orders") > 0).any():
+    if not (numbers(everyone, "n_orders") > 0).any():
         raise ModelError(
             f"segments need at least one customer with an order; none of {everyone.num_rows} customers has one that was not "
             f"cancelled. All of them are prospects."
@@ -385,7 +384,7 @@ def _split(history: History) -> _Split:
     earlier = rows[-2] if len(rows) > 1 else everyone.slice(0, 0)
     first, notes = months[-1] - timedelta(days=MONTH), []
     fitted = earlier.filter(pc.invert(_is_held_out(earlier)))
-    if (doubles(fitted, "n_orders") > 0).sum() < LEAST_BUYERS:
+    if (numbers(fitted, "n_orders") > 0).sum() < LEAST_BUYERS:
         fitted, first = everyone.filter(pc.invert(_is_held_out(everyone))), history.last_day
         notes.append(
             "A month ago there were too few customers with an order to fit on, so both the fit and the verdict are as of the "
@@ -498,7 +497,7 @@ def _told(
 
 def _sizes_and_medians(model: ThresholdSegments, rows: pa.Table, sizes: SizeForecast) -> dict[str, list[Any]]:
     """Return each segment's rule, shares of customers and of net sales, and median of each feature, None if unknown."""
-    assigned, values, net = model.assign(rows), behaviour(rows), doubles(rows, "net_sales")
+    assigned, values, net = model.assign(rows), behaviour(rows), numbers(rows, "net_sales")
     told = []
     for each in model.segments:
         mine = assigned == each.segment
@@ -543,7 +542,7 @@ def _picture(model: ThresholdSegments, rows: pa.Table, seed: int) -> dict[str, l
 
 
 def _listed(segments: Sequence[Segment], rows: pa.Table, assigned: Whole, found: SizeForecast, as_of: date) -> pa.Table:
-    net = doubles(rows, "net_sales")
+    net = numbers(rows, "net_sales")
     total = net.sum()
     told = []
     for each in segments:
@@ -574,7 +573,7 @@ def _with(rows: pa.Table, texts: Mapping[str, str]) -> pa.Table:
 
 def _reference(model: SegmentModel, rows: pa.Table, seed: int) -> pa.Table:
     """Return a sample of what the model was fitted on, its segments as ``score``."""
-    return _watched(model, rows.take(sampled(rows.num_rows, REFERENCE_ROWS, seed)))
+    return _watched(model, reference(rows, seed))
 
 
 def _watched(model: SegmentModel, rows: pa.Table) -> pa.Table:
@@ -584,7 +583,11 @@ def _watched(model: SegmentModel, rows: pa.Table) -> pa.Table:
 
 
 def _mean(values: Floats, seed: int) -> Figure:
-    """Return the mean over customers with its 95 % interval by the percentile bootstrap."""
+    """Return the mean over customers with its 95 % interval by the percentile bootstrap.
+
+    Segments and the values are given: the interval is of which customers were held out, not of fitting anew, of which
+    ``stability`` tells.
+    """
     rng = np.random.default_rng(seed)
     drawn = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(DRAWS)]
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -592,7 +595,10 @@ def _mean(values: Floats, seed: int) -> Figure:
 
 
 def _figures(points: Floats, part: Whole, found: Floats, seed: int) -> dict[str, Figure]:
-    """Return silhouette, Calinski-Harabasz and Davies-Bouldin of a partition, each with its interval over customers."""
+    """Return silhouette, Calinski-Harabasz and Davies-Bouldin of a partition, each with its interval over customers.
+
+    The last two are left out where all customers are in one part.
+    """
     rng = np.random.default_rng(seed)
     _, codes = np.unique(part, return_inverse=True)
     drawn = [
@@ -600,6 +606,8 @@ def _figures(points: Floats, part: Whole, found: Floats, seed: int) -> dict[str,
         for _ in range(COMPACTNESS_DRAWS)
     ]
     whole = compactness(points, codes, np.ones(len(codes)))
+    if np.isnan(whole).any():
+        return {PRIMARY: _mean(found, seed)}
     low, high = np.nanquantile(np.array(drawn), [0.025, 0.975], axis=0)
     return {PRIMARY: _mean(found, seed)} | {
         name: Figure(float(whole[place]), float(low[place]), float(high[place]))

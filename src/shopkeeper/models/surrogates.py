@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper.evaluation import log_loss
-from shopkeeper.models.rfm import doubles
+from shopkeeper.models.customer_rows import numbers
 from shopkeeper.models.segment_model import FEATURES, Floats, Whole
 
 TOLD = (
@@ -97,7 +97,7 @@ def _loss(booster: Any, values: Floats, truth: np.ndarray) -> float:
 
 
 def _matrix(rows: pa.Table, names: Sequence[str]) -> Floats:
-    return np.column_stack([doubles(rows, name) for name in names])
+    return np.column_stack([numbers(rows, name) for name in names])
 
 
 def _order(rows: pa.Table) -> Whole:

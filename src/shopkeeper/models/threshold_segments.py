@@ -22,10 +22,10 @@ from shopkeeper.models.clusters import (
     nearest,
     rand_index,
     resampled,
-    sampled,
     silhouettes,
 )
-from shopkeeper.models.model import State
+from shopkeeper.models.customer_rows import sampled
+from shopkeeper.models.model import State, array_of
 from shopkeeper.models.rfm import GROUPS, Edges, fit_edges
 from shopkeeper.models.segment_model import (
     FEATURES,
@@ -227,14 +227,16 @@ class ThresholdSegments(SegmentModel):
         }
 
     def _restore(self, state: State) -> None:
-        parts = np.split(state["trees"], np.cumsum(state["sizes"])[:-1])
+        trees = array_of(state, "trees", sum(state["sizes"]), 5)
+        parts = np.split(trees, np.cumsum(state["sizes"])[:-1])
         self.tree, core, *self.others = [Tree.of_rows(part) for part in parts]
         self.edges = Edges.of(state["edges"])
         self.names = {int(each): name for each, name in state["names"].items()}
         self.numbers = dict(enumerate(state["numbers"]))
+        space = array_of(state, "space", 3, len(FEATURES))
         fences = {FEATURES.index(name): value for name, value in state["fences"].items()}
-        self.clusters = Clusters(core, fences, Space(*state["space"]), state["centres"])
-        self.stability = state["stability"]
+        self.clusters = Clusters(core, fences, Space(*space), array_of(state, "centres", self.k, len(FEATURES)))
+        self.stability = float(state["stability"])
 
 
 def _whole(clusters: Clusters, numbers: Mapping[int, int]) -> Tree:

@@ -15,6 +15,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from shopkeeper.errors import ModelError
+
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
 Box = dict[int, tuple[float, float]]
@@ -92,8 +94,12 @@ class Tree:
 
     @classmethod
     def of_rows(cls, rows: Floats) -> "Tree":
-        """Return the tree that ``as_rows`` wrote."""
+        """Return the tree that ``as_rows`` wrote. Raises ModelError unless each way down it ends at a leaf."""
         feature, left, right, cluster = (rows[:, place].astype(np.int64) for place in (0, 2, 3, 4))
+        inner, own = feature >= 0, np.arange(len(rows))
+        children = np.stack([left, right])[:, inner]
+        if not len(rows) or (children <= own[inner]).any() or (children >= len(rows)).any():
+            raise ModelError("a tree's nodes must have children that come after them; got others. Train it anew.")
         return cls(feature, rows[:, 1], left, right, cluster)
 
 
