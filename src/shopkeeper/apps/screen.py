@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -239,7 +240,11 @@ SAYS = {
 def print_trainings(done: Sequence["Training"], *, details: bool = False) -> None:
     """Print what each training came to; ``details``: with every candidate's figures on the held-out rows."""
     out = console()
+    lacking: dict[str, list[str]] = {}
     for each in done:
+        if each.status == "none":
+            lacking.setdefault(each.message.rstrip("."), []).append(each.subject)
+            continue
         name = each.version or each.subject
         out.print(
             f"  {MARKS[each.status]} [bold]{name}[/bold] {SAYS[each.status]} [dim]({each.seconds:.1f} s)[/dim]: "
@@ -247,6 +252,9 @@ def print_trainings(done: Sequence["Training"], *, details: bool = False) -> Non
         )
         if details and each.report:
             _print_report(each.report)
+    if lacking:
+        told = "; ".join(f"{', '.join(subjects)} ({why[0].lower()}{why[1:]})" for why, subjects in lacking.items())
+        out.print(f"  [dim]- not trained: {_escaped(told, False)}[/dim]")
 
 
 def _print_report(report: "Report") -> None:
@@ -268,7 +276,10 @@ def _print_report(report: "Report") -> None:
 
 
 def _figure(figure: "Figure | None") -> str:
-    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})" if figure else "·"
+    if figure is None:
+        return "·"
+    value, low, high = (f"{each:.3g}" if abs(each) < 1000 else f"{each:,.0f}" for each in astuple(figure))
+    return f"{value} ({low} to {high})"
 
 
 def print_scores(done: Sequence["Scored"]) -> None:
@@ -284,7 +295,7 @@ def print_drift(done: Sequence["Watched"]) -> None:
     """Print what each look found, the worst columns first."""
     out = console()
     for each in done:
-        mark = "[green]✓[/green]" if each.action == "none" else "[yellow]![/yellow]"
+        mark = MARKS["scored" if each.report else "none"] if each.action == "none" else "[yellow]![/yellow]"
         out.print(f"  {mark} [bold]{each.version or each.subject}[/bold]: {_escaped(each.message, False)}")
         if each.report and each.report.alarms:
             rows = [

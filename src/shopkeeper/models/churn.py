@@ -209,16 +209,16 @@ class Churn(Subject):
         kept = {**chosen_by, **{each.name: _without_horizon(each) for each in fitted}}
         model = type(chosen)(**{**shape, **chosen.parameters}).fit(rows.everything)
         sample = np.linspace(0, rows.everything.num_rows - 1, min(REFERENCE_ROWS, rows.everything.num_rows))
-        reference = rows.everything.take(sample.astype(np.int64))
+        reference = rows.everything.take(sample.astype(np.int64)).drop_columns([IS_CHURNED, "days_to_next_order"])
+        served_baseline = Recency(**shape).fit(rows.everything)
         return Trained(
             model=model,
             evaluated=chosen,
-            baseline=Recency(**shape).fit(rows.everything),
+            baseline=served_baseline,
             report=report,
             parameters={"candidate": chosen.name, "candidates": kept, "horizon_days": horizon},
-            reference=reference.drop_columns([IS_CHURNED, "days_to_next_order"]).append_column(
-                "score", model.score(reference)["churn_probability"]
-            ),
+            reference=_scored(model, reference),
+            baseline_reference=_scored(served_baseline, reference),
             trials=trials,
         )
 
@@ -260,8 +260,7 @@ class Churn(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the customers with an order before the moment, with their churn probability as ``score``."""
-        rows = _buyers(history, as_of)
-        return rows.append_column("score", model.score(rows)["churn_probability"])
+        return _scored(model, _buyers(history, as_of))
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
         """Return what was said of the last whole horizon, and who stayed away; see ``Subject.hindsight``."""
@@ -367,6 +366,10 @@ class Churn(Subject):
 def _buyers(history: History, as_of: date) -> pa.Table:
     features = history.features([as_of])
     return features.filter(pc.greater(features["n_order_days"], 0)).sort_by(CUSTOMER_ID)
+
+
+def _scored(model: Model, rows: pa.Table) -> pa.Table:
+    return rows.append_column("score", model.score(rows)["churn_probability"])
 
 
 def horizon_of(order_days: pa.Table, span_days: int) -> tuple[int, str]:

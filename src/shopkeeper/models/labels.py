@@ -101,6 +101,10 @@ class Labels(Subject):
         Prior.name: Prior.load,
     }
 
+    def lacks(self, history: History) -> str:
+        """Return that there are no labels, if so; see ``Subject.lacks``."""
+        return "" if history.labels().num_rows else "no labels are loaded"
+
     def train(
         self,
         history: History,
@@ -144,6 +148,7 @@ class Labels(Subject):
             report=report,
             parameters=recipe.told(),
             reference=_reference(rows, model),
+            baseline_reference=_reference(rows, baseline),
             trials=trials,
         )
 
@@ -568,7 +573,7 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _reference(rows: pa.Table, model: Classifier) -> pa.Table:
+def _reference(rows: pa.Table, model: Model) -> pa.Table:
     """Return up to 10,000 of the rows fitted on, evenly spread by customer, with their score."""
     step = max(1, -(-rows.num_rows // MOST_REFERENCE))
     sample = rows.take(np.arange(0, rows.num_rows, step))

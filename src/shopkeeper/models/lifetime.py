@@ -158,15 +158,16 @@ class Lifetime(Subject):
         report = self._judge(contenders, held_out, history, champion, seed, notes)
         everyone = features[end]
         model: Model = type(chosen)(**shape, horizon_days=self.horizon_days).fit(everyone)
-        score = model.score(everyone)["expected_value"]
+        baseline = PastRate(**shape, horizon_days=self.horizon_days).fit(everyone)
         sample = np.linspace(0, everyone.num_rows - 1, min(REFERENCE_ROWS, everyone.num_rows)).astype(np.int64)
         return Trained(
             model=model,
             evaluated=chosen,
-            baseline=PastRate(**shape, horizon_days=self.horizon_days).fit(everyone),
+            baseline=baseline,
             report=report,
             parameters={"candidate": chosen.name, "parameters": {"level": level}},
-            reference=everyone.append_column("score", score).take(sample),
+            reference=_scored(model, everyone.take(sample)),
+            baseline_reference=_scored(baseline, everyone.take(sample)),
             trials=trials,
         )
 
@@ -194,7 +195,7 @@ class Lifetime(Subject):
         """Return the customers with an order before the moment, with their expected value as ``score``."""
         features = history.features([as_of])
         rows = buyers_by_moment(features).get(as_of, features.slice(0, 0))
-        return rows.append_column("score", model.score(rows)["expected_value"])
+        return _scored(model, rows)
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
         """Return what was expected of the last whole horizon and what came; see ``Subject.hindsight``."""
@@ -367,6 +368,10 @@ class Lifetime(Subject):
             end = held_out.moment + timedelta(held_out.days)
             curves["tracking"] = tracking(chosen.orders, history.order_days(), held_out.moment, end)
         return facts, curves
+
+
+def _scored(model: Model, rows: pa.Table) -> pa.Table:
+    return rows.append_column("score", model.score(rows)["expected_value"])
 
 
 def by_frequency(x: Vector, actual: Vector, expected: Vector) -> dict[str, list[Any]]:

@@ -286,7 +286,8 @@ class Trained:
     ``model``: refitted on all that is known, to serve; ``evaluated``: the same recipe fitted before the held-out period
     only, kept so that a later challenger can be compared with it honestly; ``baseline``: as ``model``, the baseline, which
     serves where nothing beats it; ``reference``: a sample of the rows that ``model`` was fitted on with its scores (column
-    ``score``), against which drift is measured; ``parameters``: the recipe to refit by.
+    ``score``), against which drift is measured; ``baseline_reference``: the same with the baseline's scores; ``parameters``:
+    the recipe to refit by.
     """
 
     model: Model
@@ -295,6 +296,7 @@ class Trained:
     report: Report
     parameters: Mapping[str, Any]
     reference: pa.Table
+    baseline_reference: pa.Table
     trials: Sequence[Trial] = ()
     extras: Mapping[str, pa.Table] = field(default_factory=dict)
 
@@ -309,6 +311,10 @@ class Subject(ABC):
     """The tables that ``predict`` gives; the first one is the main one."""
     models: ClassVar[Mapping[str, Callable[[Path], Model]]]
     """Name of a model of this subject → how it is loaded."""
+
+    def lacks(self, history: History) -> str:
+        """Return, in words, what the shop has not brought for the question to be asked; empty if it has."""
+        return "" if history.order_days().num_rows else "no order names a customer"
 
     @abstractmethod
     def train(
