@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shopkeeper import __version__
-from shopkeeper.errors import ModelError, ShopkeeperError, UsageError
+from shopkeeper.errors import ModelError, OutsideError, ShopkeeperError, UsageError
 from shopkeeper.evaluation import Decision, Figure, Report, card, gate, to_json
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
@@ -166,7 +166,7 @@ def train(
     with studio.history() as history:
         for name, subject in chosen.items():
             tell("train", name, len(done), len(chosen))
-            started = time.monotonic()
+            started, is_settled = time.monotonic(), True
             try:
                 lacking = subject.lacks(history)
                 found = (
@@ -176,7 +176,9 @@ def train(
                 )
             except ShopkeeperError as error:
                 found = Training(name, "failed", str(error))
-            if found.status in UNTRAINED:
+                # What failed outside says nothing about the data: the next run tries again.
+                is_settled = not isinstance(error, OutsideError)
+            if found.status in UNTRAINED and is_settled:
                 studio.remember(name, _attempt(studio, history, found))
             done.append(Training(**{**_shallow(found), "seconds": round(time.monotonic() - started, 2)}))
     return done
@@ -307,7 +309,7 @@ def due(studio: Studio) -> dict[str, str]:
     """Return the subjects that a run should train, each with the reason.
 
     Those that nothing serves, and those whose last training is older than the policy's days, counted in the shop's own data.
-    One that was not trained is tried again as soon as there is a new build.
+    One that the data did not allow is tried again as soon as there is a new build.
     """
     found: dict[str, str] = {}
     attempts = studio.attempts()

@@ -92,21 +92,14 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
     found = report.against_baseline
     if found.gain.low <= 0:
         return Decision(
-            False,
-            f"{report.chosen} does not beat the baseline {report.baseline} by more than noise: {found.metric} better by "
-            f"{found.gain.value:.4g} (95 % interval {found.gain.low:.4g} to {found.gain.high:.4g}).",
+            False, f"{report.chosen} does not beat the baseline {report.baseline}{_by_no_more_than_noise(found)}"
         )
     champion = report.against_champion
     if champion is not None and champion.gain.low <= 0:
         return Decision(
             False,
             f"{report.chosen} beats the baseline {report.baseline}, but not the champion {champion.against}"
-            + (
-                ": both score alike."
-                if champion.gain.low == champion.gain.high == 0
-                else f" by more than noise: {champion.metric} better by {champion.gain.value:.4g} (95 % interval "
-                f"{champion.gain.low:.4g} to {champion.gain.high:.4g})."
-            ),
+            f"{_by_no_more_than_noise(champion)}",
         )
     whom = f"the baseline {report.baseline}"
     if champion is not None:
@@ -118,6 +111,13 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
         f"{report.chosen} beats {whom}: {found.metric} better by {found.gain.value:.4g} (95 % interval "
         f"{found.gain.low:.4g} to {found.gain.high:.4g}){' than the baseline' if champion is not None else ''}.",
     )
+
+
+def _by_no_more_than_noise(found: Comparison) -> str:
+    gain = found.gain
+    if gain.low == gain.high == 0:
+        return ": both score alike."
+    return f" by more than noise: {found.metric} better by {gain.value:.4g} (95 % interval {gain.low:.4g} to {gain.high:.4g})."
 
 
 def to_json(report: Report) -> str:

@@ -208,8 +208,10 @@ class Churn(Subject):
         tell(self.name, "fitting on everything", 3, STEPS)
         kept = {**chosen_by, **{each.name: _without_horizon(each) for each in fitted}}
         model = type(chosen)(**{**shape, **chosen.parameters}).fit(rows.everything)
-        sample = np.linspace(0, rows.everything.num_rows - 1, min(REFERENCE_ROWS, rows.everything.num_rows))
-        reference = rows.everything.take(sample.astype(np.int64)).drop_columns([IS_CHURNED, "days_to_next_order"])
+        # Rows of earlier moments would differ from today's in any young shop: no silence is longer than its record.
+        reference = _buyers(history, rows.moment + timedelta(horizon))
+        sample = np.linspace(0, reference.num_rows - 1, min(REFERENCE_ROWS, reference.num_rows))
+        reference = reference.take(sample.astype(np.int64))
         served_baseline = Recency(**shape).fit(rows.everything)
         return Trained(
             model=model,

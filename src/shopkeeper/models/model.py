@@ -285,9 +285,9 @@ class Trained:
 
     ``model``: refitted on all that is known, to serve; ``evaluated``: the same recipe fitted before the held-out period
     only, kept so that a later challenger can be compared with it honestly; ``baseline``: as ``model``, the baseline, which
-    serves where nothing beats it; ``reference``: a sample of the rows that ``model`` was fitted on with its scores (column
-    ``score``), against which drift is measured; ``baseline_reference``: the same with the baseline's scores; ``parameters``:
-    the recipe to refit by.
+    serves where nothing beats it; ``reference``: a sample of the rows that ``model`` learnt from or would score at its
+    training, with its scores (column ``score``), against which drift is measured; ``baseline_reference``: the same with the
+    baseline's scores; ``parameters``: the recipe to refit by.
     """
 
     model: Model
