@@ -29,6 +29,7 @@ from shopkeeper.models.rfm_segments import RfmGrid, RfmGroups
 from shopkeeper.models.segment_model import (
     FEATURES,
     LATELY,
+    OFTEN,
     OUTLIERS,
     PROSPECTS,
     RECENT,
@@ -313,7 +314,8 @@ def test_the_baseline_has_a_reference_of_its_own():
 )
 def test_a_rule_says_nothing_of_customers_who_cannot_be(days, lately, possible):
     """The days since the last order and the orders of the last 90 days cannot contradict one another."""
-    assert is_possible({RECENT: days, LATELY: lately}) is possible
+    assert bool(is_possible({RECENT: days, LATELY: lately})) is possible
+    assert not is_possible({RECENT: (-np.inf, 30), OFTEN: (-np.inf, 1)})
 
 
 def test_a_shop_that_names_no_product_has_no_variety():

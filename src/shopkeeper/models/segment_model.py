@@ -190,11 +190,17 @@ def rule_in_words(boxes: Sequence[Box]) -> str:
 def is_possible(box: Box) -> bool:
     """Return whether a customer can be in a box over ``FEATURES``.
 
-    Orders of the last 90 days are orders, and they are there exactly where the last order is no more than 90 days ago.
+    Orders of the last 90 days are orders, and they are there exactly where the last order is no more than 90 days ago; who
+    has no order has no last one, which is less than no number of days ago.
     """
     days, lately, most = box.get(RECENT, FREE), box.get(LATELY, FREE), box.get(OFTEN, FREE)[1]
     has_none, has_some = lately[1] <= 1, lately[0] > 0
-    return lately[0] < most and not (has_none and days[1] <= WINDOW + 1) and not (has_some and days[0] > WINDOW)
+    return (
+        lately[0] < most
+        and not (has_none and days[1] <= WINDOW + 1)
+        and not (has_some and days[0] > WINDOW)
+        and not (most <= 1 and np.isfinite(days[1]))
+    )
 
 
 def _days(low: float, high: float) -> str:
