@@ -368,6 +368,30 @@ def test_a_model_card_tells_all(report):
         assert piece in text
 
 
+def test_equal_scores_are_called_equal(report):
+    """A refit that changes nothing is not "better by 0 (0 to 0)"."""
+    none = Figure(0.0, 0.0, 0.0)
+    refit = replace(report, against_champion=replace(report.against_champion, gain=none))
+    assert evaluation.gate(refit, has_champion=True).reason.endswith("not the champion logistic: both score alike.")
+    alike = replace(report, against_baseline=replace(report.against_baseline, gain=none))
+    assert evaluation.gate(alike, has_champion=False).reason == (
+        "lightgbm does not beat the baseline recency: both score alike."
+    )
+
+
+def test_a_card_is_for_people(report):
+    """Facts within facts stand by themselves, lists are listed, large numbers are whole, rounding is nought."""
+    facts = {"errors": {"markov": 0.25, "stays": {"mean": 123456.7}}, "features": ["a", "b"], "rest": 1e-16}
+    text = evaluation.card(replace(report, facts=facts), about="Who?")
+    for line in (
+        "| errors.markov | 0.25 |",
+        "| errors.stays.mean | 123,457 |",
+        "| features | a, b |",
+        "| rest | 0 |",
+    ):
+        assert line in text
+
+
 # The document
 
 PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"

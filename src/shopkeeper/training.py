@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shopkeeper import __version__
-from shopkeeper.errors import ModelError, ShopkeeperError, UsageError
+from shopkeeper.errors import ModelError, OutsideError, ShopkeeperError, UsageError
 from shopkeeper.evaluation import Decision, Figure, Report, card, gate, to_json
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
@@ -56,6 +56,8 @@ __all__ = [
     "write_features",
 ]
 
+UNSERVED = "no model serves yet: `shopkeeper train` says why"
+UNTRAINED = {"failed", "none"}
 MODEL, EVALUATED, PLOTS = "model", "evaluated", "plots"
 REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card.md", "definitions.json"
 
@@ -64,7 +66,8 @@ REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card
 class Training:
     """What one training came to.
 
-    ``status``: promoted (it serves now), challenger (the champion stays), baseline (nothing beat it: it serves), failed.
+    ``status``: promoted (it serves now), challenger (the champion stays), baseline (nothing beat it: it serves), failed,
+    none (the shop has not brought what the question is about, and nobody needs to do anything).
     """
 
     subject: str
@@ -156,18 +159,27 @@ def train(
     """Train subjects, register what came of it, and let the gate decide who serves.
 
     ``budget``: seconds of search over parameters for each subject; None refits with the stored ones. A subject whose data
-    do not allow it is reported as failed. Raises UsageError for an unknown subject, or before the first build.
+    do not allow it is reported as failed, one that there are no data for as none. Raises UsageError for an unknown subject,
+    or before the first build.
     """
     chosen = studio.chosen(only)
     done: list[Training] = []
     with studio.history() as history:
         for name, subject in chosen.items():
             tell("train", name, len(done), len(chosen))
-            started = time.monotonic()
+            started, is_settled = time.monotonic(), True
             try:
-                found = _train(studio, subject, history, budget, tell)
+                lacking = subject.lacks(history)
+                found = (
+                    Training(name, "none", f"{lacking[0].upper()}{lacking[1:]}.")
+                    if lacking
+                    else _train(studio, subject, history, budget, tell)
+                )
             except ShopkeeperError as error:
                 found = Training(name, "failed", str(error))
+                # What failed outside says nothing about the data: the next run tries again.
+                is_settled = not isinstance(error, OutsideError)
+            if found.status in UNTRAINED and is_settled:
                 studio.remember(name, _attempt(studio, history, found))
             done.append(Training(**{**_shallow(found), "seconds": round(time.monotonic() - started, 2)}))
     return done
@@ -218,7 +230,8 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
         status = "promoted"
     elif not has_champion:
         # Nothing beats the baseline: then the baseline serves, as a version of its own.
-        version = _register(studio, subject, history, trained, trained.baseline, decision)
+        if trained.model is not trained.baseline:
+            version = _register(studio, subject, history, trained, trained.baseline, decision)
         studio.registry.promote(name, version.number)
         status = "baseline"
     found = Training(name, status, decision.reason, version.name, 0.0, trained.report)
@@ -258,7 +271,8 @@ def _register(
         (folder / DEFINITIONS).write_text(json.dumps(dict(history.definitions), indent=1, sort_keys=True), "utf-8")
         (folder / REPORT).write_text(to_json(report), "utf-8")
         (folder / CARD).write_text(card(report, about=subject.about, span=_span(history), decision=decision), "utf-8")
-        parquet.write_table(trained.reference, folder / REFERENCE)
+        reference = trained.baseline_reference if model is trained.baseline else trained.reference
+        parquet.write_table(reference, folder / REFERENCE)
         (folder / PLOTS).mkdir()
         for name, picture in plots.draw(report).items():
             (folder / PLOTS / f"{name}.png").write_bytes(picture)
@@ -300,7 +314,7 @@ def due(studio: Studio) -> dict[str, str]:
     """Return the subjects that a run should train, each with the reason.
 
     Those that nothing serves, and those whose last training is older than the policy's days, counted in the shop's own data.
-    One that failed is tried again as soon as there is a new build.
+    One that the data did not allow is tried again as soon as there is a new build.
     """
     found: dict[str, str] = {}
     attempts = studio.attempts()
@@ -311,7 +325,7 @@ def due(studio: Studio) -> dict[str, str]:
         if now is None:
             continue
         if studio.registry.serving(name) is None:
-            if last is None or last.build_id != studio.warehouse.state().build_id or last.status != "failed":
+            if last is None or last.build_id != studio.warehouse.state().build_id or last.status not in UNTRAINED:
                 found[name] = "no model serves yet"
         elif last is None or not last.as_of:
             continue
@@ -344,7 +358,9 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
             mark = _mark(studio, name)
             ours = [table.name for table in subject.tables]
             if state.scores.get(name) == mark and standing.issuperset(ours):
-                done.append(Scored(name, "unchanged" if served else "none", version=_version(served)))
+                done.append(
+                    Scored(name, "unchanged", "", _version(served)) if served else Scored(name, "none", UNSERVED)
+                )
                 continue
             scored, rows = _score(subject, served, history, _given(studio, subject, history, tables, standing))
             done.append(scored)
@@ -397,7 +413,7 @@ def _score(
 ) -> tuple[Scored, dict[str, "pa.Table"]]:
     name = subject.name
     if served is None or history.last_day is None:
-        return Scored(name, "none", "no model serves: see `shopkeeper train`"), {}
+        return Scored(name, "none", UNSERVED), {}
     version = _version(served)
     try:
         model = subject.load(served.folder / MODEL)
@@ -433,8 +449,12 @@ def find(studio: Studio, name: str) -> ModelVersion:
         chosen = [version for version in found if str(version.number) == number]
     else:
         chosen = [version for version in found if version.state == "champion"] or found[:1]
+    if not found:
+        raise UsageError(
+            f"a model must be trained before it can be looked at; {subject} is not. Run `shopkeeper train`."
+        )
     if not chosen:
-        known = ", ".join(version.name for version in found) or "none; see `shopkeeper train`"
+        known = ", ".join(version.name for version in found)
         raise UsageError(f"a model version must be one that is registered ({known}); got {name!r}. Correct it.")
     return chosen[0]
 
@@ -544,7 +564,7 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
             tell("drift", name, len(done), len(chosen))
             served = studio.registry.serving(name)
             if served is None or history.last_day is None:
-                done.append(Watched(name, "", "none", "no model serves yet"))
+                done.append(Watched(name, "", "none", UNSERVED))
                 continue
             version = _version(served)
             try:

@@ -14,8 +14,10 @@ from dataclasses import replace
 import pytest
 
 from shopkeeper import training, workflow
+from shopkeeper.apps.screen import print_trainings
 from shopkeeper.assembly import assemble
 from shopkeeper.errors import ModelError, UsageError
+from shopkeeper.registry import Registry
 from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 
@@ -78,10 +80,10 @@ def test_a_run_trains_scores_and_publishes(world):
         "segments": "promoted",
         "churn": "promoted",
         "lifetime": "promoted",
-        "labels": "failed",
+        "labels": "none",
     }
     (labels,) = (each for each in done.trainings if each.subject == "labels")
-    assert "labels must be at hand" in labels.message
+    assert labels.message == "No labels are loaded."
     assert done.version.models == {"segments": "segments/1", "churn": "churn/1", "lifetime": "lifetime/1"}
     ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
     ((known,),) = ask(parts, "select count(*) from features.customer_features")
@@ -164,6 +166,8 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
     (failed,) = training.train(copied.studio, ["churn"])
     assert failed.status == "failed"
     assert "registry" in failed.message
+    # It says nothing about the data, so the next run may try again.
+    assert copied.studio.attempts()["churn"].status == "promoted"
     copied.warehouse.store({}, {"churn": "unknown"})
     assert {each.subject: each.status for each in training.score(copied.studio)} == {
         "segments": "unchanged",
@@ -303,7 +307,7 @@ def test_a_shop_too_small_for_models_is_published_all_the_same(tmp_path, kind, r
     done = run(parts)
     assert {each.subject for each in done.trainings} == set(TABLES) or kind == "all cancelled"
     for each in done.trainings:
-        assert each.status in {"failed", "baseline", "promoted"}
+        assert each.status in {"failed", "baseline", "promoted", "none"}
         assert each.message.endswith("."), each.message
         assert "Error" not in each.message
     for tables in TABLES.values():
@@ -311,3 +315,43 @@ def test_a_shop_too_small_for_models_is_published_all_the_same(tmp_path, kind, r
             assert f"predictions.{table}" in done.version.tables
     again = run(parts)
     assert again.version.number == done.version.number
+
+
+def test_a_registry_that_does_not_answer_is_tried_again(tmp_path, run):
+    """A server that is down at the first run leaves the shop without models, not for good: the next run trains."""
+    parts = shop_of(tmp_path, SMALL["three customers"])
+    run(parts, models=False)
+    down = replace(parts.studio, registry=Registry(parts.studio.registry.root, "http://127.0.0.1:9"))
+    (failed,) = training.train(down, ["segments"])
+    assert (failed.status, "must answer" in failed.message) == ("failed", True)
+    assert "segments" in training.due(parts.studio)
+
+
+def test_a_shop_that_names_no_customer_hears_it_in_one_line(tmp_path, run, capsys):
+    """Nothing failed: there is nobody to learn from. It is said once, and not again without new data."""
+    parts = shop_of(tmp_path, [(5000 + n, "85123A", 2, f"{1 + n % 9}/{1 + n % 28}/2011", 2.5, "") for n in range(90)])
+    done = run(parts)
+    assert {each.status for each in done.trainings} == {"none"}
+    print_trainings(done.trainings)
+    (line,) = capsys.readouterr().out.strip().splitlines()
+    assert line == (
+        "- not trained: segments, churn, lifetime (no order names a customer); labels (no labels are loaded)"
+    )
+    assert run(parts).trainings == []
+
+
+def test_labels_of_a_clients_files_are_learnt_and_published(tmp_path, run):
+    """The label follows the profiles: a model beats the prior, and every customer has a score, with or without an order."""
+    shop = simulate("client_and_sales", customers=1500, days=60, seed=5)
+    for file in shop.files(dirt=False):
+        (tmp_path / "export" / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "export" / file.path).write_bytes(b"".join(file.chunks))
+    write_project(tmp_path / "shop", preset="client_and_sales", path=str(tmp_path / "export"))
+    parts = assemble(tmp_path / "shop")
+    run(parts, models=False)
+    (labels,) = training.train(parts.studio, ["labels"])
+    assert (labels.status, labels.report.baseline) == ("promoted", "prior")
+    publish(parts)
+    assert ask(parts, "select count(*), count(distinct customer_id), min(rank), max(decile) from label_scores") == [
+        (1500, 1500, 1, 10)
+    ]

@@ -213,6 +213,13 @@ def test_published_scores_are_whole(trained, shop):
     assert max(row["place"] for row in reasons) <= 3
 
 
+def test_drift_is_measured_against_the_day_of_training(trained, shop):
+    """A young shop's earlier moments are unlike today; each model, the baseline too, is compared with its own scores."""
+    today = shop.last_day + timedelta(days=1)
+    for model, reference in ((trained.model, trained.reference), (trained.baseline, trained.baseline_reference)):
+        assert reference.equals(Churn().watched(model, shop, today))
+
+
 def test_a_stored_recipe_refits_the_same(trained, shop):
     """The recipe, through JSON, gives the same choice and scores; the champion of the same rows is neither better nor worse."""
     recipe = json.loads(json.dumps(trained.parameters))

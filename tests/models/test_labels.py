@@ -240,6 +240,13 @@ def test_the_prior_ranks_nobody(on_noise, simulated):
     assert one["score_low"] < one["score"] < one["score_high"]
 
 
+def test_the_prior_has_a_reference_of_its_own(on_noise):
+    """Where the prior serves, drift is not measured against the scores of the model that did not beat it."""
+    found = on_noise.baseline_reference
+    assert found["score"].to_pylist() == on_noise.baseline.score(found)["score"].to_pylist()
+    assert found.drop_columns(["score"]).equals(on_noise.reference.drop_columns(["score"]))
+
+
 def test_reasons_name_what_the_label_follows(on_signal, simulated):
     """The strongest reasons are the attributes that the simulator used."""
     rows = labelled_rows(simulated("label")[0])[0].slice(0, 300)
@@ -336,8 +343,8 @@ def test_strangers_and_gaps_are_left_out_and_counted():
     rows, notes = labelled_rows(replace(BASE, labelled=labelled))
     assert rows.num_rows == 400
     told = " ".join(notes)
-    assert "1 rows without a label" in told
-    assert "2 of 402 labelled customers were unknown" in told
+    assert "Left out for want of a label or a customer: 1 of 403 rows." in told
+    assert "2 of 402 labelled customers had no order and no attribute by then and were left out" in told
     assert "may know what came after the label" in told
 
 

@@ -319,6 +319,13 @@ def test_published_rows_name_each_buyer_once(trained, shop):
     assert all(row["value_low"] <= row["value_high"] for row in rows.to_pylist())
 
 
+def test_drift_is_measured_against_each_models_own_scores(trained, shop):
+    """The baseline, where it serves, is not compared with the values of the model that it beat."""
+    today = shop.last_day + timedelta(days=1)
+    for model, reference in ((trained.model, trained.reference), (trained.baseline, trained.baseline_reference)):
+        assert reference.equals(Lifetime(horizon_days=180, margin=0.5).watched(model, shop, today))
+
+
 def test_a_stored_recipe_refits_the_same(trained, shop):
     """The recipe gives the same model without choosing again, and a champion of the same rows is no better, no worse."""
     again = Lifetime(horizon_days=180, margin=0.5).train(

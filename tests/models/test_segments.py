@@ -24,9 +24,20 @@ from shopkeeper.models.clusters import (
     silhouettes,
 )
 from shopkeeper.models.migrations import AS_IT_IS, MARKOV, Moment, forecast, migrations
-from shopkeeper.models.profiles import correlations
+from shopkeeper.models.profiles import correlations, profile_of
 from shopkeeper.models.rfm_segments import RfmGrid, RfmGroups
-from shopkeeper.models.segment_model import FEATURES, OUTLIERS, PROSPECTS, behaviour, in_one_order, names_of
+from shopkeeper.models.segment_model import (
+    FEATURES,
+    LATELY,
+    OFTEN,
+    OUTLIERS,
+    PROSPECTS,
+    RECENT,
+    behaviour,
+    in_one_order,
+    is_possible,
+    names_of,
+)
 from shopkeeper.models.segments import Segments
 from shopkeeper.models.threshold_segments import ThresholdSegments
 
@@ -277,6 +288,43 @@ def test_a_segment_without_a_forerunner_has_a_new_number():
     later.follow(earlier, rows)
     assert len(set(later.ids)) == 4
     assert len({each.name for each in later.segments}) == len(later.segments)
+
+
+def test_the_baseline_has_a_reference_of_its_own():
+    """Drift of the grid, where it serves, is measured against the grid's own segments."""
+    today = END + timedelta(days=1)
+    for model, reference in (
+        (trained().model, trained().reference),
+        (trained().baseline, trained().baseline_reference),
+    ):
+        assert reference.sort_by("customer_id").equals(
+            Segments().watched(model, a_shop(), today).sort_by("customer_id")
+        )
+
+
+@pytest.mark.parametrize(
+    ("days", "lately", "possible"),
+    [
+        ((-np.inf, 90), (-np.inf, 1), False),  # ordered within 90 days, and no order in them
+        ((120, np.inf), (1, np.inf), False),  # the last order long ago, and one since
+        ((-np.inf, 90), (1, np.inf), True),
+        ((90, np.inf), (1, np.inf), True),  # on the ninetieth day itself
+        ((-np.inf, 120), (-np.inf, 1), True),
+    ],
+)
+def test_a_rule_says_nothing_of_customers_who_cannot_be(days, lately, possible):
+    """The days since the last order and the orders of the last 90 days cannot contradict one another."""
+    assert bool(is_possible({RECENT: days, LATELY: lately})) is possible
+    assert not is_possible({RECENT: (-np.inf, 30), OFTEN: (-np.inf, 1)})
+
+
+def test_a_shop_that_names_no_product_has_no_variety():
+    """Nobody has "0 different products" where lines do not say which product."""
+    rows = rows_now()
+    place = rows.column_names.index("n_products")
+    without = rows.set_column(place, "n_products", pa.array([0] * rows.num_rows, pa.int64()))
+    assert "different product" in profile_of(rows, rows)
+    assert "product" not in profile_of(without, without)
 
 
 def test_reasons_add_up_to_the_distance_from_the_next_segment():

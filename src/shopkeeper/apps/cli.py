@@ -273,7 +273,7 @@ def train(
         print_trainings(done, details=True)
         if any(each.status in {"promoted", "baseline"} for each in done):
             print("next: shopkeeper run, or shopkeeper score and shopkeeper publish")
-    if any(each.status == "failed" for each in done):
+    if any(each.status == "failed" or (subjects and each.status == "none") for each in done):
         raise typer.Exit(1)
 
 
@@ -298,7 +298,8 @@ def score(
         print_json([asdict(each) for each in done])
     else:
         print_scores(done)
-        print("next: shopkeeper publish")
+        if any(each.status == "scored" for each in done):
+            print("next: shopkeeper publish")
     if any(each.status == "failed" for each in done):
         raise typer.Exit(1)
 

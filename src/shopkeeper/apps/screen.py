@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -239,7 +240,15 @@ SAYS = {
 def print_trainings(done: Sequence["Training"], *, details: bool = False) -> None:
     """Print what each training came to; ``details``: with every candidate's figures on the held-out rows."""
     out = console()
+    lacking: dict[str, list[str]] = {}
+    alike: dict[str, list[Training]] = {}
     for each in done:
+        if each.status == "none":
+            lacking.setdefault(each.message.rstrip("."), []).append(each.subject)
+            continue
+        if each.status == "failed":
+            alike.setdefault(each.message, []).append(each)
+            continue
         name = each.version or each.subject
         out.print(
             f"  {MARKS[each.status]} [bold]{name}[/bold] {SAYS[each.status]} [dim]({each.seconds:.1f} s)[/dim]: "
@@ -247,6 +256,13 @@ def print_trainings(done: Sequence["Training"], *, details: bool = False) -> Non
         )
         if details and each.report:
             _print_report(each.report)
+    for message, failed in alike.items():
+        names = ", ".join(each.subject for each in failed)
+        said = SAYS["failed"] if len(failed) == 1 else "were not trained"
+        out.print(f"  {MARKS['failed']} [bold]{names}[/bold] {said}: {_escaped(message, False)}")
+    if lacking:
+        told = "; ".join(f"{', '.join(subjects)} ({why[0].lower()}{why[1:]})" for why, subjects in lacking.items())
+        out.print(f"  [dim]- not trained: {_escaped(told, False)}[/dim]")
 
 
 def _print_report(report: "Report") -> None:
@@ -268,22 +284,39 @@ def _print_report(report: "Report") -> None:
 
 
 def _figure(figure: "Figure | None") -> str:
-    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})" if figure else "·"
+    if figure is None:
+        return "·"
+    value, low, high = (f"{each:.3g}" if abs(each) < 1000 else f"{each:,.0f}" for each in astuple(figure))
+    return f"{value} ({low} to {high})"
 
 
 def print_scores(done: Sequence["Scored"]) -> None:
     """Print what scoring came to: tables and rows, or why there are none."""
     out = console()
+    _print_unserved([each for each in done if each.status == "none"])
     for each in done:
+        if each.status == "none":
+            continue
         told = ", ".join(f"{table} {rows:,}" for table, rows in each.rows.items())
         told = told or each.message or "up to date"
         out.print(f"  {MARKS[each.status]} {each.version or each.subject} → {_escaped(told, False)}")
 
 
+def _print_unserved(done: Sequence["Scored | Watched"]) -> None:
+    alike: dict[str, list[str]] = {}
+    for each in done:
+        alike.setdefault(each.message, []).append(each.subject)
+    for message, subjects in alike.items():
+        console().print(f"  {MARKS['none']} {', '.join(subjects)}: {_escaped(message, False)}")
+
+
 def print_drift(done: Sequence["Watched"]) -> None:
     """Print what each look found, the worst columns first."""
     out = console()
+    _print_unserved([each for each in done if not each.version])
     for each in done:
+        if not each.version:
+            continue
         mark = "[green]✓[/green]" if each.action == "none" else "[yellow]![/yellow]"
         out.print(f"  {mark} [bold]{each.version or each.subject}[/bold]: {_escaped(each.message, False)}")
         if each.report and each.report.alarms:

@@ -1,7 +1,7 @@
 """What a training found, kept as JSON and told as a model card; and the gate to promotion."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from typing import Any
@@ -10,6 +10,8 @@ import numpy as np
 
 from shopkeeper.errors import ModelError
 
+ROUNDING = 1e-12
+"""A figure below it is nought that arithmetic left a digit on."""
 STANDING_LIMITS = (
     "Figures hold for customers and seasons like those of the held-out period; the interval is of chance, not of change.",
     "Scores say what tends to happen, not what an action would cause.",
@@ -91,17 +93,14 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
     found = report.against_baseline
     if found.gain.low <= 0:
         return Decision(
-            False,
-            f"{report.chosen} does not beat the baseline {report.baseline} by more than noise: {found.metric} better by "
-            f"{found.gain.value:.4g} (95 % interval {found.gain.low:.4g} to {found.gain.high:.4g}).",
+            False, f"{report.chosen} does not beat the baseline {report.baseline}{_by_no_more_than_noise(found)}"
         )
     champion = report.against_champion
     if champion is not None and champion.gain.low <= 0:
         return Decision(
             False,
-            f"{report.chosen} beats the baseline {report.baseline}, but not the champion {champion.against} by more than "
-            f"noise: {champion.metric} better by {champion.gain.value:.4g} (95 % interval {champion.gain.low:.4g} to "
-            f"{champion.gain.high:.4g}).",
+            f"{report.chosen} beats the baseline {report.baseline}, but not the champion {champion.against}"
+            f"{_by_no_more_than_noise(champion)}",
         )
     whom = f"the baseline {report.baseline}"
     if champion is not None:
@@ -111,8 +110,15 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
     return Decision(
         True,
         f"{report.chosen} beats {whom}: {found.metric} better by {found.gain.value:.4g} (95 % interval "
-        f"{found.gain.low:.4g} to {found.gain.high:.4g}) than the baseline.",
+        f"{found.gain.low:.4g} to {found.gain.high:.4g}){' than the baseline' if champion is not None else ''}.",
     )
+
+
+def _by_no_more_than_noise(found: Comparison) -> str:
+    gain = found.gain
+    if gain.low == gain.high == 0:
+        return ": both score alike."
+    return f" by more than noise: {found.metric} better by {gain.value:.4g} (95 % interval {gain.low:.4g} to {gain.high:.4g})."
 
 
 def to_json(report: Report) -> str:
@@ -206,7 +212,7 @@ def card(
     told += ["", "## Candidates on the held-out rows", "", *_figures_table(report), ""]
     if report.facts:
         told += ["## Facts", "", "| fact | value |", "|---|---|"]
-        told += [f"| {name} | {_short(value)} |" for name, value in report.facts.items()] + [""]
+        told += [f"| {name} | {_short(value)} |" for name, value in _flat(report.facts)] + [""]
     if report.notes:
         told += ["## Notes", "", *[f"- {note}" for note in report.notes], ""]
     told += ["## Limits", "", *[f"- {limit}" for limit in (*limits, *STANDING_LIMITS)], ""]
@@ -234,8 +240,20 @@ def _figures_table(report: Report) -> list[str]:
 
 
 def _cell(figure: Figure) -> str:
-    return f"{figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
+    return f"{_short(figure.value)} ({_short(figure.low)} to {_short(figure.high)})"
+
+
+def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each fact under one name; those of a table as ``table.name``."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", each) for inner, each in _flat(value))
+        else:
+            yield name, value
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        value = 0.0 if abs(value) < ROUNDING else value
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -216,16 +216,17 @@ class Churn(Subject):
         tell(self.name, "fitting on everything", 3, STEPS)
         kept = {**chosen_by, **{each.name: _without_horizon(each) for each in fitted}}
         model = type(chosen)(**{**shape, **chosen.parameters}).fit(rows.everything)
-        sample = reference(rows.everything, seed)
+        # Rows of earlier moments would differ from today's in any young shop: no silence is longer than its record.
+        sample = reference(buyers(history.features([rows.moment + timedelta(horizon)])), seed)
+        served_baseline = Recency(**shape).fit(rows.everything)
         return Trained(
             model=model,
             evaluated=chosen,
-            baseline=Recency(**shape).fit(rows.everything),
+            baseline=served_baseline,
             report=report,
             parameters={"candidate": chosen.name, "candidates": kept, "horizon_days": horizon},
-            reference=sample.drop_columns([IS_CHURNED, "days_to_next_order"]).append_column(
-                "score", model.score(sample)["churn_probability"]
-            ),
+            reference=_scored(model, sample),
+            baseline_reference=_scored(served_baseline, sample),
             trials=trials,
         )
 
@@ -276,8 +277,7 @@ class Churn(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the customers with an order before the moment, with their churn probability as ``score``."""
-        rows = buyers(history.features([as_of]))
-        return rows.append_column("score", model.score(rows)["churn_probability"])
+        return _scored(model, buyers(history.features([as_of])))
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
         """Return what was said of the last whole horizon, and who stayed away; see ``Subject.hindsight``."""
@@ -392,6 +392,10 @@ def _values(given: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
     told = given[VALUES].select([*keys, "lifetime_value"])
     numbered = rows.select(keys).append_column("place", pa.array(np.arange(rows.num_rows)))
     return numbered.join(told, keys).sort_by("place")["lifetime_value"]
+
+
+def _scored(model: Model, rows: pa.Table) -> pa.Table:
+    return rows.append_column("score", model.score(rows)["churn_probability"])
 
 
 def horizon_of(order_days: pa.Table, span_days: int) -> tuple[int, str]:

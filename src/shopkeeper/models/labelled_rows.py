@@ -48,7 +48,7 @@ def labelled_rows(history: History) -> tuple[pa.Table, list[str]]:
         )
     if missing:
         notes.append(
-            f"{missing:,} of {labels.num_rows:,} labelled customers were unknown when labelled and were left out."
+            f"{missing:,} of {labels.num_rows:,} labelled customers had no order and no attribute by then and were left out."
         )
     rows = with_attributes(rows, pa.concat_tables(said))
     for at, name in enumerate(rows.column_names):
@@ -63,7 +63,8 @@ def _labels_of(history: History) -> tuple[pa.Table, list[str]]:
         raise ModelError("labels must be at hand to train on; got none. Configure a table of customer_id and label.")
     kept = labels.filter(pc.and_(labels[LABEL].is_valid(), labels[CUSTOMER_ID].is_valid()))
     if kept.num_rows < labels.num_rows:
-        notes.append(f"{labels.num_rows - kept.num_rows:,} rows without a label or a customer were left out.")
+        left_out = labels.num_rows - kept.num_rows
+        notes.append(f"Left out for want of a label or a customer: {left_out:,} of {labels.num_rows:,} rows.")
     values = pc.unique(kept[LABEL]).to_pylist()
     odd = sorted(str(value) for value in values if value not in {0, 1, "0", "1"})
     if odd:

@@ -101,6 +101,10 @@ class Labels(Subject):
         Prior.name: Prior.load,
     }
 
+    def lacks(self, history: History) -> str:
+        """Return that there are no labels, if so; see ``Subject.lacks``."""
+        return "" if history.labels().num_rows else "no labels are loaded"
+
     def train(
         self,
         history: History,
@@ -144,7 +148,8 @@ class Labels(Subject):
             baseline=baseline,
             report=report,
             parameters=recipe.told(),
-            reference=sample.append_column("score", model.score(sample)["score"]),
+            reference=_scored(model, sample),
+            baseline_reference=_scored(baseline, sample),
             trials=trials,
         )
 
@@ -182,7 +187,7 @@ class Labels(Subject):
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return every customer known at the moment with the score, to be compared with the labelled ones learnt from."""
         rows = self._everyone(model, history, as_of)
-        return rows.append_column("score", model.score(rows)["score"])
+        return _scored(model, rows)
 
     def _everyone(self, model: Model, history: History, as_of: date) -> pa.Table:
         return as_learnt(with_attributes(history.features([as_of]), history.attributes([as_of])), model)
@@ -583,3 +588,7 @@ def _orders(column: pa.ChunkedArray, label: NDArray[Any]) -> float:
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _scored(model: Model, rows: pa.Table) -> pa.Table:
+    return rows.append_column("score", model.score(rows)["score"])

@@ -157,13 +157,15 @@ class Lifetime(Subject):
         everyone = features[end]
         model: Model = type(chosen)(**shape, horizon_days=self.horizon_days).fit(everyone)
         sample = reference(everyone, seed)
+        baseline = PastRate(**shape, horizon_days=self.horizon_days).fit(everyone)
         return Trained(
             model=model,
             evaluated=chosen,
-            baseline=PastRate(**shape, horizon_days=self.horizon_days).fit(everyone),
+            baseline=baseline,
             report=report,
             parameters={"candidate": chosen.name, "parameters": {"level": level}},
-            reference=sample.append_column("score", model.score(sample)["expected_value"]),
+            reference=_scored(model, sample),
+            baseline_reference=_scored(baseline, sample),
             trials=trials,
         )
 
@@ -196,8 +198,7 @@ class Lifetime(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the customers with an order before the moment, with their expected value as ``score``."""
-        rows = buyers(history.features([as_of]))
-        return rows.append_column("score", model.score(rows)["expected_value"])
+        return _scored(model, buyers(history.features([as_of])))
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
         """Return what was expected of the last whole horizon and what came; see ``Subject.hindsight``."""
@@ -375,6 +376,10 @@ class Lifetime(Subject):
             end = held_out.moment + timedelta(held_out.days)
             curves["tracking"] = tracking(chosen.orders, history.order_days(), held_out.moment, end)
         return facts, curves
+
+
+def _scored(model: Model, rows: pa.Table) -> pa.Table:
+    return rows.append_column("score", model.score(rows)["expected_value"])
 
 
 def by_frequency(x: Vector, actual: Vector, expected: Vector) -> dict[str, list[Any]]:

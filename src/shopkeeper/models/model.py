@@ -368,8 +368,9 @@ class Trained:
 
     ``model``: refitted on all that is known, to serve; ``evaluated``: the same recipe fitted before the held-out period
     only, kept so that a later challenger can be compared with it honestly; ``baseline``: as ``model``, the baseline, which
-    serves where nothing beats it; ``reference``: a sample of the rows that ``model`` was fitted on with its scores (column
-    ``score``), against which drift is measured; ``parameters``: the recipe to refit by.
+    serves where nothing beats it; ``reference``: a sample of the rows that ``model`` learnt from or would score at its
+    training, with its scores (column ``score``), against which drift is measured; ``baseline_reference``: the same with the
+    baseline's scores; ``parameters``: the recipe to refit by.
     """
 
     model: Model
@@ -378,6 +379,7 @@ class Trained:
     report: Report
     parameters: Mapping[str, Any]
     reference: pa.Table
+    baseline_reference: pa.Table
     trials: Sequence[Trial] = ()
     extras: Mapping[str, pa.Table] = field(default_factory=dict)
 
@@ -394,6 +396,10 @@ class Subject(ABC):
     """Name of a model of this subject → how it is loaded."""
     after: ClassVar[tuple[str, ...]] = ()
     """Subjects that are scored before this one, which is handed their tables."""
+
+    def lacks(self, history: History) -> str:
+        """Return, in words, what the shop has not brought for the question to be asked; empty if it has."""
+        return "" if history.order_days().num_rows else "no order names a customer"
 
     @abstractmethod
     def train(

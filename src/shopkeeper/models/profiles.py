@@ -26,18 +26,20 @@ def profile_of(members: pa.Table, everyone: pa.Table) -> str:
         return f"{share}. None of them has ordered."
     net = numbers(members, "net_sales")
     said = [f"{share}, who bring {net.sum() / of_all:.1%} of net sales." if of_all > 0 else f"{share}."]
+    has_products = (numbers(everyone, "n_products") > 0).any()
+    variety = f", {_counted(members, 'n_products', 'different product')}" if has_products else ""
     said.append(
         f"Half of them ordered within the last {_counted(members, 'days_since_last_order', 'day')}; the middle one has "
-        f"{_counted(members, 'n_orders', 'order')}, {_counted(members, 'n_products', 'different product')} and "
-        f"{np.median(net):,.0f} of net sales, {_median(members, 'sales_per_order'):,.0f} an order."
+        f"{_counted(members, 'n_orders', 'order')}{variety} and {np.median(net):,.0f} of net sales, "
+        f"{_median(members, 'sales_per_order'):,.0f} an order."
     )
     gaps = _median(members, "mean_days_between_orders")
     if np.isfinite(gaps):
         said.append(f"Those who came again did so every {gaps:.0f} days.")
-    for column, of in (("country", "from"), ("main_category", "mostly buying")):
+    for column, of in (("country", "are from"), ("main_category", "buy mostly")):
         told = _most(members, column)
         if told:
-            said.append(f"{told[1]:.0%} are {of} {told[0]}.")
+            said.append(f"{told[1]:.0%} {of} {told[0]}.")
     weekday = _largest(members, [f"weekday_share_{day}" for day in range(1, 8)])
     time = _largest(members, [f"share_{each}" for each in TIMES])
     if weekday and time:

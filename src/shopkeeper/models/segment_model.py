@@ -25,6 +25,8 @@ Bools = npt.NDArray[np.bool_]
 FEATURES = ("days_since_last_order", "n_orders_90d", "n_orders", "net_sales")
 KINDS = (DAYS, COUNT, COUNT, AMOUNT)
 RECENT, LATELY, OFTEN, MONEY = 0, 1, 2, 3
+WINDOW = 90
+"""Days that ``n_orders_90d`` looks back."""
 PROSPECTS, OUTLIERS = 0, 9
 """Ids of the segments of those without an order, and of those far beyond the rest; clusters have 1 to 8."""
 WIDTH = 3.5
@@ -187,9 +189,19 @@ def rule_in_words(boxes: Sequence[Box]) -> str:
 
 
 def is_possible(box: Box) -> bool:
-    """Return whether a customer can be in a box over ``FEATURES``: orders of the last 90 days are orders."""
-    least, most = box.get(LATELY, FREE)[0], box.get(OFTEN, FREE)[1]
-    return least < most
+    """Return whether a customer can be in a box over ``FEATURES``.
+
+    Orders of the last 90 days are orders, and they are there exactly where the last order is no more than 90 days ago; who
+    has no order has no last one, which is less than no number of days ago.
+    """
+    days, lately, most = box.get(RECENT, FREE), box.get(LATELY, FREE), box.get(OFTEN, FREE)[1]
+    has_none, has_some = lately[1] <= 1, lately[0] > 0
+    return (
+        lately[0] < most
+        and not (has_none and days[1] <= WINDOW + 1)
+        and not (has_some and days[0] > WINDOW)
+        and not (most <= 1 and np.isfinite(days[1]))
+    )
 
 
 def _days(low: float, high: float) -> str:

@@ -249,13 +249,15 @@ class Segments(Subject):
         facts, curves = _told(split, model, evaluated, seed)
         report = contest.report(recipe, notes, facts=facts, curves={**({"choice": table} if table else {}), **curves})
         tell("segments", "done", 3, 3)
+        baseline = contest.serving(split.everyone)
         return Trained(
             model=model,
             evaluated=evaluated,
-            baseline=contest.serving(split.everyone),
+            baseline=baseline,
             report=report,
             parameters={"candidate": ThresholdSegments.name, "parameters": recipe},
             reference=_reference(model, split.everyone, seed),
+            baseline_reference=_reference(baseline, split.everyone, seed),
         )
 
     def _recipe(
@@ -317,7 +319,7 @@ class _Contest:
             return None
         return champion.assign(self.judged)
 
-    def serving(self, everyone: pa.Table) -> Model:
+    def serving(self, everyone: pa.Table) -> SegmentModel:
         """Return the baseline fitted on everyone; the named groups where the grid cannot be."""
         try:
             return type(self.baseline)(seed=self.seed, **self.baseline.parameters).fit(everyone)
@@ -455,6 +457,7 @@ def _groups_only(split: _Split, why: str, seed: int) -> Trained:
         ),
         parameters={"candidate": model.name, "parameters": {}},
         reference=_reference(model, split.everyone, seed),
+        baseline_reference=_reference(model, split.everyone, seed),
     )
 
 

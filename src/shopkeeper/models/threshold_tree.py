@@ -371,7 +371,8 @@ def rule_of(tree: Tree, cluster: int, is_possible: Callable[[Box], bool] = lambd
     boxes is left out. Boxes may overlap. ``is_possible``: whether any row can be in a box, from what is known of the
     features; what cannot be need not be kept out.
     """
-    own = [box for found, box in tree.leaves() if found == cluster and is_possible(box)]
+    own = [box for found, box in tree.leaves() if found == cluster]
+    own = [box for box in own if is_possible(box)] or own
     others = [box for found, box in tree.leaves() if found != cluster]
     wide = []
     for leaf in own:
