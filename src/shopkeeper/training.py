@@ -167,7 +167,9 @@ def train(
                 found = _train(studio, subject, history, budget, tell)
             except ShopkeeperError as error:
                 found = Training(name, "failed", str(error))
-                studio.remember(name, _attempt(studio, history, found))
+                # What the data do not allow waits for other data; a registry that was away is asked again by the next run.
+                if isinstance(error, ModelError):
+                    studio.remember(name, _attempt(studio, history, found))
             done.append(Training(**{**_shallow(found), "seconds": round(time.monotonic() - started, 2)}))
     return done
 
