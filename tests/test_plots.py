@@ -319,3 +319,15 @@ def test_no_window_system_is_asked_for():
         "'true_positive_rate': [0, 1]})); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_a_bound_a_rounding_beyond_nothing_is_drawn():
+    """Of forty customers none did it: the interval's low end may be a hair above the share of 0."""
+    points = {
+        "predicted": [0.01, 0.5],
+        "observed": [0.0, 1.0],
+        "low": [1e-18, 0.9],
+        "high": [0.08, 1 - 1e-16],
+        "n": [40, 40],
+    }
+    assert plots.png(plots.calibration(points))

@@ -97,6 +97,24 @@ def test_what_was_registered_is_read_back(registry, add, files):
     assert registry.champion("churn") is None
 
 
+def test_a_kill_while_the_database_was_written_is_undone(registry, add):
+    """What a killed transaction left beside the file is rolled back; the registry reads and writes as before."""
+    add("one")
+    database = registry.root / "mlflow.db"
+    killed = (
+        "import os, signal, sqlite3\n"
+        f"connection = sqlite3.connect({str(database)!r})\n"
+        "connection.execute('pragma cache_size = 1')\n"
+        "connection.execute('create table half (text)')\n"
+        "connection.executemany('insert into half values (?)', [('x' * 1000,)] * 2000)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert database.with_name("mlflow.db-journal").stat().st_size > 0
+    again = Registry(registry.root)
+    assert [version.number for version in again.versions("churn")] == [1]
+
+
 def test_a_run_holds_what_mlflows_own_screen_shows(registry, add):
     """Metrics with interval ends, flat parameters, the card as a note, and trials below their training."""
     from mlflow.tracking import MlflowClient

@@ -335,7 +335,7 @@ def test_a_shop_that_names_no_customer_hears_it_in_one_line(tmp_path, run, capsy
     print_trainings(done.trainings)
     (line,) = capsys.readouterr().out.strip().splitlines()
     assert line == (
-        "- not trained: segments, churn, lifetime (no order names a customer); labels (no labels are loaded)"
+        "- not trained: segments, lifetime, churn (no order names a customer); labels (no labels are loaded)"
     )
     assert run(parts).trainings == []
 

@@ -17,7 +17,9 @@ def calibration(points: Columns, what: str = "") -> "Canvas":
     canvas, axes = blank(f"In {inside} of {len(n)} groups the prediction lies in the interval of what happened", what)
     most = float(min(1.0, 1.08 * max(high.max(), predicted.max())))
     axes.plot([0, most], [0, most], "--", color=SOFT, linewidth=1.2, label="as predicted")
-    axes.errorbar(predicted, observed, yerr=[observed - low, high - observed], fmt="none", ecolor=SKY, elinewidth=2.5)
+    # A bound may stand a rounding beyond a share of exactly 0 or 1.
+    spans = np.maximum([observed - low, high - observed], 0.0)
+    axes.errorbar(predicted, observed, yerr=spans, fmt="none", ecolor=SKY, elinewidth=2.5)
     axes.plot(predicted, observed, "o-", color=BLUE, linewidth=1.2, markersize=7, clip_on=False, label="as observed")
     axes.legend(frameon=False, loc="upper left", fontsize=11)
     percent(axes, x=(0, most), y=(0, most))

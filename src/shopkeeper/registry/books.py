@@ -121,8 +121,8 @@ class Books:
             uri = self.uri
             if not uri:
                 uri = f"sqlite:///{self._database.resolve()}"
-                # MLflow tries a file that is no database for seconds.
-                with closing(sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+                # MLflow tries a file that is no database for seconds. Not read-only: what a kill left must be rolled back.
+                with closing(sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=rw", uri=True)) as connection:
                     connection.execute("select version_num from alembic_version").fetchall()
             self._opened = MlflowClient(uri, uri)
         return self._opened
