@@ -417,3 +417,10 @@ def test_a_gain_in_calibration_may_be_a_loss():
     gain = evaluation.compare("calibration_error", truth, off, true, names=("off", "true"), seed=1).gain
     assert gain.value == pytest.approx(-0.3)
     assert -0.35 < gain.low < gain.value < gain.high < -0.2
+
+
+def test_a_baseline_alone_is_not_held_against_itself(report):
+    """Where nothing else could be fitted, the gate says that, and refuses."""
+    decision = evaluation.gate(replace(report, chosen="recency"), has_champion=False)
+    assert not decision.promote
+    assert decision.reason == "Only the baseline recency could be fitted; the notes say why."

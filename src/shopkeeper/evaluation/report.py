@@ -91,6 +91,8 @@ def gate(report: Report, *, has_champion: bool) -> Decision:
     another question, or has seen the held-out period; the report's notes say which.
     """
     found = report.against_baseline
+    if report.chosen == report.baseline:
+        return Decision(False, f"Only the baseline {report.baseline} could be fitted; the notes say why.")
     if found.gain.low <= 0:
         return Decision(
             False, f"{report.chosen} does not beat the baseline {report.baseline}{_by_no_more_than_noise(found)}"
