@@ -8,14 +8,14 @@ import json
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shopkeeper import __version__
-from shopkeeper.errors import ModelError, OutsideError, ShopkeeperError, UsageError
+from shopkeeper.errors import ModelError, OutsideError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.evaluation import Decision, Figure, Report, card, gate, to_json
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
@@ -203,7 +203,12 @@ def _moment(history: ShopHistory) -> str:
 def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float | None, tell: Tell) -> Training:
     name = subject.name
     _span(history)
-    served = studio.registry.settle(name)
+    try:
+        served = studio.registry.settle(name)
+    except StorageError:
+        # What serves cannot be read, here or in the registry: a new one is judged against the baseline alone. A registry
+        # that is gone is told when the new one is registered.
+        served = None
     has_champion = served is not None and not served.version.is_baseline
     before = studio.attempts().get(name)
     champion, unread = _evaluated(subject, served) if served and has_champion else (None, "")
@@ -324,7 +329,12 @@ def due(studio: Studio) -> dict[str, str]:
         last = attempts.get(name)
         if now is None:
             continue
-        if studio.registry.serving(name) is None:
+        try:
+            served = studio.registry.serving(name)
+        except StorageError:
+            found[name] = "the files of the champion cannot be read"
+            continue
+        if served is None:
             if last is None or last.build_id != studio.warehouse.state().build_id or last.status not in UNTRAINED:
                 found[name] = "no model serves yet"
         elif last is None or not last.as_of:
@@ -354,7 +364,11 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
     with studio.history() as history:
         for name, subject in chosen.items():
             tell("score", name, len(done), len(chosen))
-            served = studio.registry.serving(name)
+            try:
+                served = studio.registry.serving(name)
+            except StorageError as error:
+                done.append(Scored(name, "failed", str(error)))
+                continue
             mark = _mark(studio, name)
             ours = [table.name for table in subject.tables]
             if state.scores.get(name) == mark and standing.issuperset(ours):
@@ -385,9 +399,16 @@ def is_stale(studio: Studio, name: str) -> bool:
 def _mark(studio: Studio, name: str) -> str:
     """Return what a subject's predictions depend on: the build, its model, and those of the subjects before it."""
     before = [each for each in studio.subjects[name].after if each in studio.subjects]
-    served = [studio.registry.serving(each) for each in (name, *before)]
-    numbers = "+".join(str(each.number) if each else "none" for each in served)
+    numbers = "+".join(_number(studio, each) for each in (name, *before))
     return f"{numbers}@{studio.warehouse.state().build_id}"
+
+
+def _number(studio: Studio, name: str) -> str:
+    try:
+        served = studio.registry.serving(name)
+    except StorageError:
+        return "unreadable"
+    return str(served.number) if served else "none"
 
 
 def _version(served: Served | None) -> str:
@@ -424,9 +445,16 @@ def _score(
 
 
 def serving(studio: Studio) -> dict[str, tuple[str, Path]]:
-    """Return what serves: subject → model version and the folder of its files. Imports no registry library."""
-    found = {name: studio.registry.serving(name) for name in studio.subjects}
-    return {name: (_version(served), served.folder) for name, served in found.items() if served}
+    """Return what serves: subject → model version and the folder of its files. Imports no registry library.
+
+    One whose files cannot be read is left out: scoring and ``shopkeeper doctor`` tell of it, and all else is published.
+    """
+    found = {}
+    for name in studio.subjects:
+        with suppress(StorageError):
+            if served := studio.registry.serving(name):
+                found[name] = (_version(served), served.folder)
+    return found
 
 
 # -------------------------------------------------------------- versions by hand

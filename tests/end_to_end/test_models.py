@@ -178,6 +178,20 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
     assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
 
 
+def test_a_champion_whose_files_are_gone_is_replaced(copied):
+    """Neither what serves nor what was registered can be read: scoring says so and leaves the table; training begins anew."""
+    version = copied.registry.serving("lifetime").version
+    shutil.rmtree(copied.registry.serving("lifetime").folder)
+    shutil.rmtree(copied.settings.registry / "artifacts" / "lifetime" / version.run_id)
+    done = {each.subject: each for each in training.score(copied.studio)}
+    assert (done["lifetime"].status, done["segments"].status) == ("failed", "unchanged")
+    assert "models promote lifetime/1" in done["lifetime"].message
+    assert list(training.due(copied.studio)) == ["lifetime"]
+    (fresh,) = training.train(copied.studio, ["lifetime"])
+    assert (fresh.status, fresh.version) == ("promoted", "lifetime/2"), fresh.message
+    assert training.score(copied.studio, ["lifetime"])[0].status == "scored"
+
+
 def test_a_champion_of_an_older_schema_leaves_its_table(copied):
     """A model that wants a column nobody has any more says so; its table stays, the others are scored, a refit replaces it."""
     served = copied.registry.serving("churn")

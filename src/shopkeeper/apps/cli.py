@@ -359,7 +359,7 @@ def features(
     if as_json:
         print_json({"file": str(out), "n_rows": n_rows})
     else:
-        print(f"wrote {n_rows:,} rows to {out}")
+        print(f"wrote {n_rows:,} rows to {out}" + ("" if n_rows else ": no customer was known by then"))
 
 
 @app.command()

@@ -29,7 +29,7 @@ LEAST_BUYERS = 50
 LEAST_SHARE, LEAST_ROWS = 0.01, 5
 MOST_OUTLIERS = 0.02
 MOST_LEAVES = 12
-LITTLE_COST = 0.01
+LITTLE_COST = 0.005
 """How much more than the best a number of leaves may cost to be considered."""
 JUDGED = 5_000
 """Customers that silhouettes are computed over at most: they take time with the square of the rows."""
@@ -115,9 +115,10 @@ def resampled(
 ) -> Iterator[Clusters]:
     """Yield clusters fitted anew, from fences to tree, on customers drawn with replacement; failed fits are left out.
 
-    ``to_choose``: draw others than those by which the chosen recipe is judged.
+    ``to_choose``: draw others than those by which the chosen recipe is judged. Trees of any number of leaves are grown on
+    the same draws, so that what tells them apart is not chance.
     """
-    rng = np.random.default_rng([seed, k, leaves, int(to_choose)])
+    rng = np.random.default_rng([seed, k, int(to_choose)])
     for time in range(times):
         drawn = np.sort(rng.integers(len(values), size=len(values)))
         try:
@@ -133,7 +134,7 @@ def choose(
 
     Each k has a rank by silhouette, by Calinski and Harabasz (1974), by Davies and Bouldin (1979) and by stability (the
     mean adjusted Rand index of fits on resampled customers, Hubert and Arabie 1985); the smallest k wins whose
-    mean rank is within one of the least. Of the numbers of leaves that cost at most 1 % more than the best, the
+    mean rank is within one of the least. Of the numbers of leaves that cost at most half a percent more than the best, the
     smallest is taken whose stability is within .02 of the most stable. ``tell``: done, total.
 
     Raises ModelError as ``fit_clusters`` if no k can be fitted.

@@ -50,7 +50,7 @@ from shopkeeper.models.threshold_tree import Tree, rule_of, where
 
 SAMPLE = 20_000
 """Customers that a tree is fitted on at most; all are scored."""
-BOOTSTRAPS = 12
+BOOTSTRAPS = 24
 SAME = 0.5
 """Jaccard index from which on a segment keeps the id and name of the one it follows."""
 SPECIAL = {PROSPECTS: GROUPS[0], OUTLIERS: "outliers: far more orders or sales than the rest"}
