@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shopkeeper.errors import SettingsError
@@ -170,6 +170,8 @@ def test_every_decimal_comes_back_exactly(read, numbers):
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example("- ")
+@example("+ ")
 @given(st.text("0123456789.,+-eE_£ ", min_size=1, max_size=12))
 def test_a_number_is_read_exactly_or_rejected(read, text):
     """Whatever the text, the value is what Python's Decimal says of it, or there is a reject."""

@@ -103,14 +103,17 @@ def as_raw_json(fields: list[Field]) -> str:
 def number_pattern(kind: Kind, mapping: Mapping) -> str:
     """Return the regular expression of a number's text: its marks, symbols and the decimals it may have.
 
-    Zeros beyond the last allowed decimal change nothing and are allowed.
+    Zeros beyond the last allowed decimal change nothing and are allowed. There must be a digit: the engine reads a lone
+    sign before a blank as 0.
     """
     symbols = f"[\\s{_class(mapping.currency_symbols)}]*"
-    whole = "[0-9]*"
+    whole = "[0-9]+"
     if mapping.thousands_mark:
-        whole = f"(?:[0-9]*|[0-9]{{1,3}}(?:[{_class(mapping.thousands_mark)}][0-9]{{3}})+)"
-    fraction = f"(?:{re.escape(mapping.decimal_mark)}[0-9]{{0,{DECIMALS[kind]}}}0*)?"
-    return f"{symbols}[-+]?{symbols}{whole}{fraction}{symbols}"
+        whole = f"(?:[0-9]+|[0-9]{{1,3}}(?:[{_class(mapping.thousands_mark)}][0-9]{{3}})+)"
+    mark, most = re.escape(mapping.decimal_mark), DECIMALS[kind]
+    bare = f"|{mark}[0-9]{{1,{most}}}0*" if most else ""
+    number = f"(?:{whole}(?:{mark}[0-9]{{0,{most}}}0*)?{bare})"
+    return f"{symbols}[-+]?{symbols}{number}{symbols}"
 
 
 def format_zone(datetime_format: str) -> str:
