@@ -181,7 +181,7 @@ def train(
                 is_settled = not isinstance(error, OutsideError)
             if found.status in UNTRAINED and is_settled:
                 studio.remember(name, _attempt(studio, history, found))
-            done.append(Training(**{**_shallow(found), "seconds": round(time.monotonic() - started, 2)}))
+            done.append(replace(found, seconds=round(time.monotonic() - started, 2)))
     return done
 
 
@@ -189,10 +189,6 @@ def _attempt(studio: Studio, history: ShopHistory, found: Training, recipe: Mapp
     before = studio.attempts().get(found.subject)
     parameters = recipe if recipe is not None else before.parameters if before else {}
     return Attempt(_moment(history), str(studio.warehouse.state().build_id), found.status, found.version, parameters)
-
-
-def _shallow(training: Training) -> dict[str, Any]:
-    return {name: getattr(training, name) for name in training.__dataclass_fields__}
 
 
 def _moment(history: ShopHistory) -> str:
@@ -337,9 +333,10 @@ def due(studio: Studio) -> dict[str, str]:
         if served is None:
             if last is None or last.build_id != studio.warehouse.state().build_id or last.status not in UNTRAINED:
                 found[name] = "no model serves yet"
-        elif last is None or not last.as_of:
             continue
-        elif (age := (now - date.fromisoformat(last.as_of)).days) >= studio.retrain_days:
+        # Without a memory of attempts, the champion itself tells how old it is.
+        trained = last.as_of if last and last.as_of else served.version.tags["as_of"]
+        if (age := (now - date.fromisoformat(trained)).days) >= studio.retrain_days:
             found[name] = f"the data are {age} days newer than the last training"
     return found
 
@@ -590,7 +587,11 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
     with studio.history() as history:
         for name, subject in chosen.items():
             tell("drift", name, len(done), len(chosen))
-            served = studio.registry.serving(name)
+            try:
+                served = studio.registry.serving(name)
+            except StorageError as error:
+                done.append(Watched(name, "", "warn", str(error)))
+                continue
             if served is None or history.last_day is None:
                 done.append(Watched(name, "", "none", UNSERVED))
                 continue
@@ -629,7 +630,7 @@ def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHist
         reference,
         current,
         columns=[name for name in model.columns if name in reference.column_names],
-        volume=rules.Volume(int(tags["n_watched"]), current.num_rows) if "n_watched" in tags else None,
+        volume=rules.Volume(int(tags["n_watched"]), current.num_rows),
         decays=decays,
         subject=subject.name,
         version=served.version.name,

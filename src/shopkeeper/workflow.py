@@ -345,10 +345,9 @@ def _model(
     studio: training.Studio, policy: str, tell: Tell
 ) -> tuple[list[training.Training], list[training.Scored], list[training.Watched]]:
     """Train what is due, look for drift on new data, train again where the policy says so, and score."""
-    trained = training.train(studio, tuple(training.due(studio)), tell=tell) if training.due(studio) else []
-    stale = [name for name in studio.subjects if training.is_stale(studio, name)]
-    settled = {each.subject for each in trained}
-    looked = [name for name in stale if name not in settled]
+    due = tuple(training.due(studio))
+    trained = training.train(studio, due, tell=tell) if due else []
+    looked = [name for name in studio.subjects if name not in due and training.is_stale(studio, name)]
     watched = training.drift(studio, looked, policy=policy, tell=tell) if looked else []
     stopped = [each for each in watched if each.action == "stop"]
     if stopped:

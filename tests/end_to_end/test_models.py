@@ -186,6 +186,8 @@ def test_a_champion_whose_files_are_gone_is_replaced(copied):
     done = {each.subject: each for each in training.score(copied.studio)}
     assert (done["lifetime"].status, done["segments"].status) == ("failed", "unchanged")
     assert "models promote lifetime/1" in done["lifetime"].message
+    watched = {each.subject: each for each in training.drift(copied.studio)}
+    assert (watched["lifetime"].action, watched["segments"].report is not None) == ("warn", True)
     assert list(training.due(copied.studio)) == ["lifetime"]
     (fresh,) = training.train(copied.studio, ["lifetime"])
     assert (fresh.status, fresh.version) == ("promoted", "lifetime/2"), fresh.message
@@ -255,8 +257,8 @@ def test_the_policy_retrains_or_stops(world, copied, run):
     assert retraining.version.number == version + 1
 
 
-def test_a_year_later_the_champion_is_challenged(copied):
-    """Once the data are a month newer than the last training, a run trains a challenger."""
+def test_a_month_later_the_champion_is_challenged(copied):
+    """A month after the last training a run trains a challenger; without a memory, the champion tells how old it is."""
     studio = replace(copied.studio, retrain_days=30)
     assert training.due(studio) == {}
     told = json.loads((copied.settings.registry / "attempts.json").read_text())
@@ -264,6 +266,9 @@ def test_a_year_later_the_champion_is_challenged(copied):
     (copied.settings.registry / "attempts.json").write_text(json.dumps(told))
     assert list(training.due(studio)) == ["churn"]
     assert "newer than the last training" in training.due(studio)["churn"]
+    (copied.settings.registry / "attempts.json").unlink()
+    assert set(training.due(studio)) == {"labels"}
+    assert set(training.due(replace(studio, retrain_days=0))) == {"segments", "churn", "lifetime", "labels"}
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
