@@ -30,12 +30,17 @@ CUSTOMER_OUTCOMES = "customer_outcomes"
 CUSTOMER_ORDER_DAYS = "customer_order_days"
 CUSTOMER_ATTRIBUTES = "customer_attributes"
 ORDER_BOUNDS = "order_bounds"
+SALE_LINES = "sale_lines"
+SESSION_PRODUCTS = "session_products"
+KNOWN_PRODUCTS = "known_products"
 DESCRIBED_LINES = "order_lines"
 
 # The relations that they read, besides those named after an entity.
 SESSIONS, MOMENTS, CATALOGUE, RAW_LINES = "sessions", "moments", "catalogue", "raw_order_lines"
 ACTIVITY = "customer_activity_ranked"
-OF_CORE = {name: f"{v.CORE}.{name}" for name in (v.ORDER_LINES, v.EVENTS, SESSIONS, v.CUSTOMERS, ACTIVITY)}
+OF_CORE = {
+    name: f"{v.CORE}.{name}" for name in (v.ORDER_LINES, v.EVENTS, SESSIONS, v.CUSTOMERS, v.PRODUCTS, ACTIVITY)
+}
 
 _TEXT, _DAY, _AT, _FLAG, _WHOLE = pa.string(), pa.date32(), pa.timestamp("us"), pa.bool_(), pa.int64()
 # What stands for a relation where a caller has order lines alone.
@@ -180,8 +185,46 @@ class ShopHistory:
 
         ``customer_id, ordered_on, n_orders`` (orders with a sale on that day)``, gross_sales, net_sales``.
         """
-        order = f"order by {v.CUSTOMER_ID}, ordered_on"
-        return _answer(self.connection, self.definitions[CUSTOMER_ORDER_DAYS], OF_CORE, order)
+        return self._of_core(CUSTOMER_ORDER_DAYS, f"order by {v.CUSTOMER_ID}, ordered_on")
+
+    def sale_lines(self) -> pa.Table:
+        """Return one row per line that was sold and names a product, guests' too, sorted by day, order and product.
+
+        ``order_id, customer_id, product_id, category, store_id, country, currency, ordered_on, quantity, unit_price,
+        gross_amount, discount_amount, net_amount, is_outlier``; numbers are doubles, money is in ``currency``.
+        """
+        order = "order by ordered_on, order_id, product_id, unit_price, quantity, customer_id, country, store_id"
+        return self._of_core(SALE_LINES, order)
+
+    def session_products(self) -> pa.Table:
+        """Return one row per visit and product, sorted by both; empty for a shop without events.
+
+        ``session_id, customer_id, product_id, started_on, n_views, n_carts, n_purchases``.
+        """
+        return self._of_core(SESSION_PRODUCTS, "order by session_id, product_id")
+
+    def products(self) -> pa.Table:
+        """Return one row per product, services such as postage left out, sorted by it.
+
+        ``product_id, description, category, brand, list_price, unit_cost`` (money as doubles; null where no source tells).
+        """
+        return self._of_core(KNOWN_PRODUCTS, "order by product_id")
+
+    def stock_days(self) -> pa.Table:
+        """Return one row per product, store and day on which its stock moved, sorted by them; empty without inventory.
+
+        ``product_id, store_id`` (``unknown`` where the source names none)``, day, on_hand`` (when the day ended),
+        ``n_units_in, n_units_out`` (of the day); doubles.
+        """
+        sql = f"""
+            select product_id, store_id, day, on_hand::double as on_hand, n_units_in::double as n_units_in,
+                n_units_out::double as n_units_out
+            from {v.METRICS}.daily_inventory
+        """
+        return _answer(self.connection, sql, {}, "order by product_id, store_id, day")
+
+    def _of_core(self, definition: str, order: str) -> pa.Table:
+        return _answer(self.connection, self.definitions[definition], OF_CORE, order)
 
     def labels(self) -> pa.Table:
         """Return one row per labelled customer: ``customer_id, label, labelled_at`` (UTC), sorted by customer."""

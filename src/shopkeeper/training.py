@@ -271,7 +271,8 @@ def _register(
         trained.evaluated.save(folder / EVALUATED)
         (folder / DEFINITIONS).write_text(json.dumps(dict(history.definitions), indent=1, sort_keys=True), "utf-8")
         (folder / REPORT).write_text(to_json(report), "utf-8")
-        (folder / CARD).write_text(card(report, about=subject.about, span=_span(history), decision=decision), "utf-8")
+        told = card(report, about=subject.about, span=_span(history), decision=decision, limits=subject.limits)
+        (folder / CARD).write_text(told, "utf-8")
         reference = trained.baseline_reference if model is trained.baseline else trained.reference
         parquet.write_table(reference, folder / REFERENCE)
         (folder / PLOTS).mkdir()
@@ -634,7 +635,7 @@ def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHist
         decays=decays,
         subject=subject.name,
         version=served.version.name,
-        about=(f"the training, on data before {tags['as_of']}", f"today's customers, as of {moment}"),
+        about=(f"the training, on data before {tags['as_of']}", f"today's {subject.rows}, as of {moment}"),
     )
 
 

@@ -69,6 +69,7 @@ PUBLISHED_SCHEMAS: Final = (CORE, METRICS, FEATURES, PREDICTIONS)
 # Keys of features and predictions: a customer as of a moment, which is a day of the shop and knows what came before it.
 CUSTOMER_ID: Final = "customer_id"
 AS_OF: Final = "as_of"
+PRODUCT_ID: Final = "product_id"
 
 # The questions that models answer.
 SEGMENTS: Final = "segments"

@@ -286,6 +286,26 @@ class History(Protocol):
     def order_days(self) -> pa.Table:
         """Return one row per customer and day with a sale: ``customer_id, ordered_on, n_orders, gross_sales, net_sales``."""
 
+    def sale_lines(self) -> pa.Table:
+        """Return one row per line that was sold and names a product, guests' too, sorted by day, order and product.
+
+        ``order_id, customer_id, product_id, category, store_id, country, currency, ordered_on, quantity, unit_price,
+        gross_amount, discount_amount, net_amount, is_outlier``; numbers are doubles.
+        """
+
+    def session_products(self) -> pa.Table:
+        """Return one row per visit and product: ``session_id, customer_id, product_id, started_on, n_views, n_carts,
+        n_purchases``.
+        """
+
+    def products(self) -> pa.Table:
+        """Return one row per product: ``product_id, description, category, brand, list_price, unit_cost``."""
+
+    def stock_days(self) -> pa.Table:
+        """Return one row per product, store and day on which its stock moved: ``product_id, store_id, day, on_hand,
+        n_units_in, n_units_out``; on_hand is when the day ended.
+        """
+
     def labels(self) -> pa.Table:
         """Return one row per labelled customer: ``customer_id, label, labelled_at``."""
 
@@ -396,6 +416,10 @@ class Subject(ABC):
     """Name of a model of this subject → how it is loaded."""
     after: ClassVar[tuple[str, ...]] = ()
     """Subjects that are scored before this one, which is handed their tables."""
+    rows: ClassVar[str] = "customers"
+    """What is scored, for people."""
+    limits: ClassVar[tuple[str, ...]] = ()
+    """Sentences for the model card: when not to use it."""
 
     def lacks(self, history: History) -> str:
         """Return, in words, what the shop has not brought for the question to be asked; empty if it has."""

@@ -598,3 +598,78 @@ from {{ customers }} as c
 inner join {{ moments }} as m on c.signed_up_at is null or {{ shop_time('c.signed_up_at') }} < m.as_of
 where c.attributes is not null
 {% endmacro %}
+
+{#- The lines that were sold and name a product, customers known or not: what baskets, demand and prices are made of. -#}
+{% macro sale_lines(order_lines, events) %}
+{%- if var('orders_from') == 'events' -%}
+select
+    coalesce(session_id, event_id) as order_id,
+    customer_id,
+    product_id,
+    category_code as category,
+    cast(null as {{ dbt.type_string() }}) as store_id,
+    cast(null as {{ dbt.type_string() }}) as country,
+    currency,
+    occurred_on as ordered_on,
+    cast(coalesce(quantity, 1) as double) as quantity,
+    cast(price as double) as unit_price,
+    cast(revenue as double) as gross_amount,
+    cast(0 as double) as discount_amount,
+    cast(revenue as double) as net_amount,
+    false as is_outlier
+from {{ events }}
+where event_type = 'purchase' and not is_duplicate and product_id is not null and price > 0
+{%- else -%}
+select
+    order_id, customer_id, product_id, category, store_id, country, currency, ordered_on,
+    cast(quantity as double) as quantity,
+    cast(unit_price as double) as unit_price,
+    cast(gross_amount as double) as gross_amount,
+    cast(discount_amount as double) as discount_amount,
+    cast(net_amount as double) as net_amount,
+    is_outlier
+from {{ order_lines }}
+where line_kind = 'sale' and product_id is not null and {{ counts() }}
+{%- endif -%}
+{% endmacro %}
+
+{#- What was looked at, put in the cart and bought in each visit; visits of a tracker without ids are not told apart here. -#}
+{% macro session_products(events) %}
+select
+    session_id,
+    min(customer_id) as customer_id,
+    product_id,
+    min(occurred_on) as started_on,
+    count(case when event_type = 'view' then 1 end) as n_views,
+    count(case when event_type = 'cart' then 1 end) as n_carts,
+    count(case when event_type = 'purchase' then 1 end) as n_purchases
+from {{ events }}
+where session_id is not null and product_id is not null and not is_duplicate
+group by session_id, product_id
+{% endmacro %}
+
+{#- What is sold: one row per product of the shop, postage and the like left out. -#}
+{% macro known_products(products, events) %}
+{%- if var('orders_from') == 'events' -%}
+select
+    product_id,
+    cast(null as {{ dbt.type_string() }}) as description,
+    max(category_code) as category,
+    max(brand) as brand,
+    cast(null as double) as list_price,
+    cast(null as double) as unit_cost
+from {{ events }}
+where product_id is not null and not is_duplicate
+group by product_id
+{%- else -%}
+select
+    product_id,
+    description,
+    category,
+    brand,
+    cast(list_price as double) as list_price,
+    cast(unit_cost as double) as unit_cost
+from {{ products }}
+where not is_service
+{%- endif -%}
+{% endmacro %}

@@ -5,6 +5,9 @@
     'customer_order_days': customer_order_days('order_lines', 'events'),
     'order_bounds': order_bounds('order_lines', 'events'),
     'customer_attributes': customer_attributes('customers', 'customer_activity_ranked', 'moments'),
+    'sale_lines': sale_lines('order_lines', 'events'),
+    'session_products': session_products('events'),
+    'known_products': known_products('products', 'events'),
 } %}
 {% if var('orders_from') == 'order_lines' %}
     {% do definitions.update({'order_lines': described_order_lines('raw_order_lines', 'catalogue')}) %}
