@@ -4,6 +4,8 @@ The shop is Online Retail with a label of its own: who ordered in the last 90 da
 starts from the same feature rows and does what a notebook does: k-means and its silhouette, logistic regression and
 boosted trees with calibration by cross-validation, BG/NBD by Nelder-Mead on every customer, and the four kinds of
 classifiers in five folds. It has no intervals, no threshold tree, no drift reference, no registry and no tables.
+
+Where both compute the same thing, the results are held to be equal before anything is timed: ``same_results``.
 """
 
 import csv
@@ -20,7 +22,10 @@ import pyarrow as pa
 
 from shopkeeper import training, workflow
 from shopkeeper.assembly import Shopkeeper, assemble
+from shopkeeper.evaluation import METRICS
 from shopkeeper.features import ShopHistory
+from shopkeeper.models import clusters
+from shopkeeper.models.log_odds import fit_log_odds
 
 PEER = "scikit-learn, LightGBM, XGBoost and SciPy, as in a notebook"
 LABEL_DAYS = 90
@@ -63,6 +68,46 @@ def ours(parts: Shopkeeper) -> dict[str, float]:
     parts.warehouse.store({}, dict.fromkeys(parts.studio.subjects, "another build"))
     assert all(each.status == "scored" for each in training.score(parts.studio))
     return {**{each.subject: each.seconds for each in done}, "scoring": time.perf_counter() - started}
+
+
+def same_results(history: ShopHistory, horizon: int) -> None:
+    """Hold our arithmetic against scikit-learn's on the shop's own rows: clusters, regression, every metric of a report."""
+    from sklearn import cluster, linear_model, metrics
+
+    moment = history.last_day + timedelta(1 - horizon)
+    rows = history.features([moment])
+    points = _matrix(rows)
+    points = (points - points.mean(axis=0)) / points.std(axis=0)
+    best = cluster.KMeans(4, n_init=10, random_state=0).fit(points)
+    centres, labels, cost = clusters.k_means(points, 4, seed=0, starts=10)
+    np.testing.assert_allclose(cost, best.inertia_, rtol=1e-4)
+    np.testing.assert_allclose(
+        clusters.silhouettes(points, labels), metrics.silhouette_samples(points, labels), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        clusters.compactness(points, labels, np.ones(len(points))),
+        (metrics.calinski_harabasz_score(points, labels), metrics.davies_bouldin_score(points, labels)),
+        rtol=1e-9,
+    )
+    np.testing.assert_allclose(
+        clusters.rand_index(labels, best.labels_), metrics.adjusted_rand_score(labels, best.labels_), rtol=1e-9
+    )
+    truth = _outcome(rows, history, moment, horizon)
+    mine = fit_log_odds(points, truth, penalty=1.0)
+    other = linear_model.LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(points, truth)
+    np.testing.assert_allclose(mine.coefficients, np.append(other.intercept_, other.coef_), rtol=1e-4, atol=1e-6)
+    chance = other.predict_proba(points)[:, 1]
+    for name, of in {
+        "log_loss": metrics.log_loss,
+        "brier": metrics.brier_score_loss,
+        "roc_auc": metrics.roc_auc_score,
+        "pr_auc": metrics.average_precision_score,
+    }.items():
+        np.testing.assert_allclose(METRICS[name].compute(truth, chance), of(truth, chance), rtol=1e-9, err_msg=name)
+    money, told = (rows[name].to_numpy().astype(float) for name in ("gross_sales", "net_sales"))
+    np.testing.assert_allclose(METRICS["rmse"].compute(money, told), metrics.root_mean_squared_error(money, told))
+    np.testing.assert_allclose(METRICS["mae"].compute(money, told), metrics.mean_absolute_error(money, told))
+    assert len(centres) == 4
 
 
 def theirs(history: ShopHistory, horizon: int) -> float:
@@ -148,6 +193,7 @@ def measured(folder: Path, book: Path) -> Iterator[tuple[str, float, str, float,
     parts = shop_with_labels(folder / "models", book)
     seconds = ours(parts)
     with parts.published.open() as connection:
+        same_results(ShopHistory(connection), LABEL_DAYS)
         peer = theirs(ShopHistory(connection), LABEL_DAYS)
     told = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     yield f"all four models of Online Retail refitted and scored ({told})", sum(seconds.values()), PEER, peer, "≤ 15 s"

@@ -158,6 +158,19 @@ def test_the_baseline_is_beaten_with_honest_chances(trained):
     assert from_json(to_json(report)) == report
 
 
+def test_a_level_that_is_off_is_told_from_the_rest():
+    """True chances .2 and .6, all told half a unit of log-odds too low: the level is found, and nothing is left beyond it."""
+    true = np.repeat([0.2, 0.6], 5000)
+    actual = np.concatenate([np.repeat([1.0, 0.0], [1000, 4000]), np.repeat([1.0, 0.0], [3000, 2000])])
+    facts = churn._calibration(actual, chance_of(log_odds_of(true) - 0.5))
+    assert facts["calibration_level"] == pytest.approx(0.5)
+    assert facts["calibration_error_beyond_level"] == pytest.approx(0.0, abs=1e-9)
+    assert 0.0 < facts["calibration_error_by_chance"] < 0.02
+    (note,) = churn._miscalibrated(facts, 0.1)
+    assert "all of them were too low alike" in note
+    assert churn._miscalibrated(facts, 0.029) == []
+
+
 def test_the_choice_never_looks_at_the_held_out_period(trained, shop, history_of):
     """Orders of the held-out period changed: the same choice and the same evaluated model."""
     moment = trained.report.held_out[0]

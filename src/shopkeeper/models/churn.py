@@ -21,6 +21,7 @@ from shopkeeper.evaluation import (
     Candidate,
     Comparison,
     Report,
+    calibration_error,
     calibration_points,
     compare,
     gain_points,
@@ -41,7 +42,9 @@ from shopkeeper.models.customer_silence import (
     NotAlive,
     NotAliveModified,
     Recency,
+    level_of,
 )
+from shopkeeper.models.log_odds import chance_of, log_odds_of
 from shopkeeper.models.model import (
     CUSTOMER_KEY,
     VERSION_COLUMNS,
@@ -67,6 +70,8 @@ LEAST_CUSTOMERS = 30
 ACTIVE_DAYS = 365
 TOLD_REASONS, READ_REASONS = 3, 8
 STEPS = 4
+DRAWS = 50
+WANTED_CALIBRATION = 0.03
 SPACE: Mapping[str, Sequence[Any]] = {
     "leaves": (4, 6, 10, 16),
     "trees": (40, 80, 150, 300),
@@ -332,6 +337,7 @@ class Churn(Subject):
         if champion is not None:
             against_champion = self._against(champion, rows, chosen, told[chosen.name], actual, seed, notes)
         facts = {**facts, **_facts(chosen, contenders, rows, actual, told[chosen.name])}
+        notes.extend(_miscalibrated(facts, calibration_error(actual, told[chosen.name])))
         last = rows.moment + timedelta(rows.horizon_days - 1)
         curves = {"calibration": calibration_points(actual, told[chosen.name])}
         if 0 < actual.sum() < len(actual):
@@ -517,6 +523,7 @@ def _facts(
         "active_customers": int(is_active.sum()),
         **{f"validation_log_loss_{model.name}": model.validation for model in contenders},
         **_interval_coverage(scores, actual, told),
+        **_calibration(actual, told),
         **_date_coverage(scores, rows),
     }
     if 0 < actual[is_active].sum() < is_active.sum():
@@ -534,6 +541,36 @@ def _interval_coverage(scores: pa.Table, actual: Vector, told: Vector) -> dict[s
     low, high = numbers(scores, "probability_low"), numbers(scores, "probability_high")
     inside = [low[part].mean() <= actual[part].mean() <= high[part].mean() for part in groups if len(part)]
     return {"interval_nominal": 0.95, "interval_coverage": float(np.mean(inside)), "interval_groups": len(inside)}
+
+
+def _calibration(actual: Vector, told: Vector) -> dict[str, float]:
+    """Return what the calibration error is made of.
+
+    ``calibration_error_by_chance``: its mean were each chance exactly true, which is what so few customers give by sampling
+    alone; ``calibration_level``: by how much all log-odds alike were off, as by a season unlike those before;
+    ``calibration_error_beyond_level``: what is left once that is taken out.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [calibration_error((rng.random(len(told)) < told).astype(np.float64), told) for _ in range(DRAWS)]
+    facts = {"calibration_error_by_chance": float(np.mean(drawn))}
+    if 0 < actual.sum() < len(actual):
+        odds = log_odds_of(told)
+        level = level_of(odds, actual)
+        facts["calibration_level"] = level
+        facts["calibration_error_beyond_level"] = calibration_error(actual, chance_of(odds + level))
+    return facts
+
+
+def _miscalibrated(facts: Mapping[str, Any], error: float) -> list[str]:
+    """Return a sentence where chances were farther off than is asked and than chance alone explains."""
+    if error <= max(WANTED_CALIBRATION, facts["calibration_error_by_chance"]) or "calibration_level" not in facts:
+        return []
+    way = "low" if facts["calibration_level"] > 0 else "high"
+    return [
+        f"Chances were off by {error:.3f} on average on the held-out days, above {WANTED_CALIBRATION}: all of them were too "
+        f"{way} alike, and {facts['calibration_error_beyond_level']:.3f} remains beyond that. Rank by them; do not add them up "
+        f"until the shop's record covers a year."
+    ]
 
 
 def _date_coverage(scores: pa.Table, rows: _Rows) -> dict[str, Any]:

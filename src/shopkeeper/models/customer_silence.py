@@ -468,16 +468,20 @@ def _shift(odds: Vector, target: Vector, of_row: np.ndarray, n_moments: int) -> 
     found = []
     for number in range(n_moments):
         mine = of_row == number
-        if min(target[mine].sum(), (1 - target[mine]).sum()) < LEAST_OF_CLASS:
-            continue
-        offset = 0.0
-        for _ in range(50):
-            chance = chance_of(odds[mine] + offset)
-            step = float((target[mine] - chance).sum() / max((chance * (1 - chance)).sum(), LEAST_CHANCE))
-            offset += float(np.clip(step, -1.0, 1.0))
-            if abs(step) < 1e-9:
-                break
-        found.append(offset)
+        if min(target[mine].sum(), (1 - target[mine]).sum()) >= LEAST_OF_CLASS:
+            found.append(level_of(odds[mine], target[mine]))
     if len(found) < LEAST_MOMENTS:
         return 0.0
     return float(stdtrit(len(found) - 1, 0.975) * np.std(found, ddof=1) * np.sqrt(1 + 1 / len(found)))
+
+
+def level_of(odds: Vector, target: Vector) -> float:
+    """Return by how much the log-odds of all rows alike must be moved for their mean chance to be the observed rate."""
+    offset = 0.0
+    for _ in range(50):
+        chance = chance_of(odds + offset)
+        step = float((target - chance).sum() / max((chance * (1 - chance)).sum(), LEAST_CHANCE))
+        offset += float(np.clip(step, -1.0, 1.0))
+        if abs(step) < 1e-9:
+            break
+    return offset
