@@ -566,11 +566,12 @@ def _miscalibrated(facts: Mapping[str, Any], error: float) -> list[str]:
     if error <= max(WANTED_CALIBRATION, facts["calibration_error_by_chance"]) or "calibration_level" not in facts:
         return []
     way = "low" if facts["calibration_level"] > 0 else "high"
-    return [
+    said = (
         f"Chances were off by {error:.3f} on average on the held-out days, above {WANTED_CALIBRATION}: all of them were too "
         f"{way} alike, and {facts['calibration_error_beyond_level']:.3f} remains beyond that. Rank by them; do not add them up "
         f"until the shop's record covers a year."
-    ]
+    )
+    return [said]
 
 
 def _date_coverage(scores: pa.Table, rows: _Rows) -> dict[str, Any]:
