@@ -30,6 +30,8 @@ quarantine = typer.Typer(help="Rows that broke a rule: look at them, mend them, 
 app.add_typer(quarantine, name="quarantine")
 models = typer.Typer(help="The versions of the models: look, compare, promote, roll back.", no_args_is_help=True)
 app.add_typer(models, name="models")
+dossiers = typer.Typer(help="All that is known of one customer or product, and what is advised.", no_args_is_help=True)
+app.add_typer(dossiers, name="explain")
 
 ProjectOption = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
@@ -689,6 +691,42 @@ def ledger(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_jso
         )
     if broken:
         raise typer.Exit(1)
+
+
+@dossiers.command("customer")
+def explain_customer(
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer's id.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Print a customer's orders, segment, chance to stay away and why, value to come, and what to show next.
+
+    Example: shopkeeper explain customer 14911 --project shop
+    """
+    from shopkeeper.apps.screen import print_dossier, print_json
+    from shopkeeper.serving import customer_dossier
+
+    found = customer_dossier(_open(project, profile).published, customer_id)
+    print_json(found.plain()) if as_json else print_dossier(found)
+
+
+@dossiers.command("product")
+def explain_product(
+    product_id: Annotated[str, typer.Argument(metavar="CODE", help="The product's code.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Print a product's sales, what goes with it, demand and stock, how buyers answer to its price, and what to charge.
+
+    Example: shopkeeper explain product 85123A --project shop
+    """
+    from shopkeeper.apps.screen import print_dossier, print_json
+    from shopkeeper.serving import product_dossier
+
+    found = product_dossier(_open(project, profile).published, product_id)
+    print_json(found.plain()) if as_json else print_dossier(found)
 
 
 # --------------------------------------------------------------- quarantine

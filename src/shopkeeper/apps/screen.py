@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from shopkeeper.progress import Tell
-    from shopkeeper.serving import Answer
+    from shopkeeper.serving import Answer, Dossier, Section
     from shopkeeper.training import Difference, Figure, ModelVersion, Report, Scored, Training, Watched
     from shopkeeper.workflow import Ingest, Run
 
 BARS = " ▁▂▃▄▅▆▇█"
+SHORT_FACT, LONGEST_CHART = 40, 28
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 """What data must not send to a terminal: it could move the cursor or hide text."""
 
@@ -362,6 +363,78 @@ def print_markdown(text: str) -> None:
     console().print(Markdown(text))
 
 
+def print_dossier(found: "Dossier") -> None:
+    """Print all that a version says of one customer or product: facts in pairs, series as bars, lists as tables."""
+    out = console()
+    named = "" if found.name == found.id else f" · {_escaped(found.name, False)}"
+    out.print(f"\n  [bold]{found.kind} {_escaped(found.id, True)}[/bold]{named} [dim](version {found.version})[/dim]")
+    for section in found.sections:
+        out.print(f"\n  [bold cyan]{section.title}[/bold cyan]")
+        if section.form == "facts":
+            _print_facts(section)
+        elif section.form == "bars":
+            _print_bars(section)
+        elif section.form == "range":
+            _print_range(section)
+        else:
+            print_table([_words(name) for name in section.columns], section.rows)
+
+
+def _print_facts(section: "Section") -> None:
+    """Print each row as pairs, short ones side by side; what nobody knows is left out."""
+    from rich.padding import Padding
+    from rich.table import Table
+
+    for row in section.rows:
+        pairs = [
+            (_words(name), _escaped(value, False))
+            for name, value in zip(section.columns, row, strict=True)
+            if value is not None and value != ""
+        ]
+        short = [pair for pair in pairs if len(pair[1]) <= SHORT_FACT]
+        grid = Table.grid(padding=(0, 3))
+        for at in range(0, len(short), 3):
+            grid.add_row(*(f"[dim]{name}[/dim] {value}" for name, value in short[at : at + 3]))
+        if short:
+            console().print(Padding(grid, (0, 4)))
+        for name, value in pairs:
+            if len(value) > SHORT_FACT:
+                console().print(Padding(f"[dim]{name}[/dim] {value}", (0, 4)))
+
+
+def _print_bars(section: "Section") -> None:
+    """Print one bar per row: the first column names it, the second is its length, all others stand behind."""
+    most = max((float(row[1]) for row in section.rows), default=0.0) or 1.0
+    width = max(len(cell(row[0])) for row in section.rows)
+    for label, value, *rest in section.rows[-LONGEST_CHART:]:
+        notes = "  ".join(f"{cell(each)} {_words(name)}" for name, each in zip(section.columns[2:], rest, strict=True))
+        shown = _money(value) if isinstance(value, Decimal) else cell(value)
+        console().print(
+            f"    {cell(label):<{width}} [cyan]{_bar(float(value), most, 30):<31}[/cyan] {shown:>14}  {notes}"
+        )
+
+
+def _print_range(section: "Section") -> None:
+    """Print a series with its range: one line per step, the bar to the value, dots to the upper end."""
+    most = max((float(row[3] or row[1]) for row in section.rows), default=0.0) or 1.0
+    for label, value, low, high in section.rows[:LONGEST_CHART]:
+        bar = _bar(float(value), most, 30)
+        reach = max(int(float(high or 0) / most * 30) - len(bar), 0)
+        told = f"{float(value):,.1f}" + ("" if low is None else f"  ({float(low):,.1f} to {float(high):,.1f})")
+        console().print(
+            f"    {cell(label):<10} [cyan]{bar}[/cyan][dim]{'·' * reach}[/dim]{' ' * (31 - len(bar) - reach)} {told}"
+        )
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("n_").replace("_", " ")
+
+
+def _bar(value: float, most: float, width: int) -> str:
+    length = min(max(0.0, value), most) / most * width
+    return "█" * int(length) + (BARS[int(length % 1 * 8)] if length % 1 >= 0.125 else "")
+
+
 def _count(n: int, thing: str) -> str:
     return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
@@ -420,8 +493,7 @@ def _print_months(rows: Sequence[Sequence[Any]]) -> None:
     out = console()
     out.print()
     for month, net_sales, n_orders, growth, is_complete in rows[-14:]:
-        length = max(0.0, float(net_sales)) / most * 40
-        bar = "█" * int(length) + (BARS[int(length % 1 * 8)] if length % 1 >= 0.125 else "")
+        bar = _bar(float(net_sales), most, 40)
         # Growth of a month that the data do not cover whole would be an artefact.
         change = "" if growth is None else f"{growth:+.0%}" if is_complete else "so far"
         out.print(f"  {month:%Y-%m} [cyan]{bar:<41}[/cyan] {_money(net_sales):>16}  {n_orders:>7,} orders  {change:>6}")

@@ -1,4 +1,4 @@
-"""The questions that apps ask of a published version; read-only, and nothing but what is published."""
+"""Free queries to the current published version, and the figures a person wants to see first."""
 
 import json
 import math
