@@ -8,10 +8,12 @@ import json
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 from shopkeeper import __version__
@@ -58,6 +60,8 @@ __all__ = [
 
 UNSERVED = "no model serves yet: `shopkeeper train` says why"
 UNTRAINED = {"failed", "none"}
+AT_ONCE = 2
+"""Subjects trained side by side: most of their time is spent in libraries that use one core."""
 MODEL, EVALUATED, PLOTS = "model", "evaluated", "plots"
 REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card.md", "definitions.json"
 
@@ -114,6 +118,8 @@ class Studio:
     subjects: Mapping[str, Subject]
     seed: int
     retrain_days: int
+    books: AbstractContextManager[Any] = field(default_factory=RLock, compare=False, repr=False)
+    """Held while something is written into the registry or remembered: subjects are trained side by side."""
 
     def chosen(self, only: Sequence[str]) -> dict[str, Subject]:
         """Return the subjects named, or all. Raises UsageError for an unknown one."""
@@ -163,26 +169,37 @@ def train(
     or before the first build.
     """
     chosen = studio.chosen(only)
-    done: list[Training] = []
-    with studio.history() as history:
-        for name, subject in chosen.items():
-            tell("train", name, len(done), len(chosen))
-            started, is_settled = time.monotonic(), True
-            try:
-                lacking = subject.lacks(history)
-                found = (
-                    Training(name, "none", f"{lacking[0].upper()}{lacking[1:]}.")
-                    if lacking
-                    else _train(studio, subject, history, budget, tell)
-                )
-            except ShopkeeperError as error:
-                found = Training(name, "failed", str(error))
-                # What failed outside says nothing about the data: the next run tries again.
-                is_settled = not isinstance(error, OutsideError)
-            if found.status in UNTRAINED and is_settled:
-                studio.remember(name, _attempt(studio, history, found))
-            done.append(replace(found, seconds=round(time.monotonic() - started, 2)))
-    return done
+    waiting = dict.fromkeys(chosen)
+    with studio.history() as history, ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def one(subject: Subject) -> Training:
+            tell("train", ", ".join(waiting), len(chosen) - len(waiting), len(chosen))
+            # Each has a cursor of its own: a connection answers one question at a time.
+            found = _tried(studio, subject, ShopHistory(history.connection.cursor()), budget, tell)
+            del waiting[subject.name]
+            return found
+
+        return list(pool.map(one, chosen.values()))
+
+
+def _tried(studio: Studio, subject: Subject, history: ShopHistory, budget: float | None, tell: Tell) -> Training:
+    """Return what a training came to, remembered where it is settled."""
+    started, is_settled = time.monotonic(), True
+    try:
+        lacking = subject.lacks(history)
+        found = (
+            Training(subject.name, "none", f"{lacking[0].upper()}{lacking[1:]}.")
+            if lacking
+            else _train(studio, subject, history, budget, tell)
+        )
+    except ShopkeeperError as error:
+        found = Training(subject.name, "failed", str(error))
+        # What failed outside says nothing about the data: the next run tries again.
+        is_settled = not isinstance(error, OutsideError)
+    if found.status in UNTRAINED and is_settled:
+        with studio.books:
+            studio.remember(subject.name, _attempt(studio, history, found))
+    return replace(found, seconds=round(time.monotonic() - started, 2))
 
 
 def _attempt(studio: Studio, history: ShopHistory, found: Training, recipe: Mapping[str, Any] | None = None) -> Attempt:
@@ -200,7 +217,8 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
     name = subject.name
     _span(history)
     try:
-        served = studio.registry.settle(name)
+        with studio.books:
+            served = studio.registry.settle(name)
     except StorageError:
         # What serves cannot be read, here or in the registry: a new one is judged against the baseline alone. A registry
         # that is gone is told when the new one is registered.
@@ -224,19 +242,20 @@ def _train(studio: Studio, subject: Subject, history: ShopHistory, budget: float
         trained = replace(trained, report=replace(trained.report, notes=notes))
     decision = gate(trained.report, has_champion=has_champion)
     tell("train", f"{name}: registering", 0, None)
-    challenger = version = _register(studio, subject, history, trained, trained.model, decision)
-    status = "challenger"
-    if decision.promote:
-        studio.registry.promote(name, challenger.number)
-        status = "promoted"
-    elif not has_champion:
-        # Nothing beats the baseline: then the baseline serves, as a version of its own.
-        if trained.model is not trained.baseline:
-            version = _register(studio, subject, history, trained, trained.baseline, decision)
-        studio.registry.promote(name, version.number)
-        status = "baseline"
-    found = Training(name, status, decision.reason, version.name, 0.0, trained.report)
-    studio.remember(name, _attempt(studio, history, found, trained.parameters))
+    with studio.books:
+        challenger = version = _register(studio, subject, history, trained, trained.model, decision)
+        status = "challenger"
+        if decision.promote:
+            studio.registry.promote(name, challenger.number)
+            status = "promoted"
+        elif not has_champion:
+            # Nothing beats the baseline: then the baseline serves, as a version of its own.
+            if trained.model is not trained.baseline:
+                version = _register(studio, subject, history, trained, trained.baseline, decision)
+            studio.registry.promote(name, version.number)
+            status = "baseline"
+        found = Training(name, status, decision.reason, version.name, 0.0, trained.report)
+        studio.remember(name, _attempt(studio, history, found, trained.parameters))
     return found
 
 

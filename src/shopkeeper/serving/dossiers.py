@@ -92,7 +92,7 @@ CUSTOMER: Sequence[_Question] = (
         "segment",
         "facts",
         f"""
-        select replace(c.rfm_group, '_', ' ') as rfm_group, c.r_score, c.f_score, c.m_score, c.segment_name, s.rule_words,
+        select c.rfm_group, c.r_score, c.f_score, c.m_score, c.segment_name, s.rule_words,
             s.profile, round(c.certainty, 2) as certainty, c.model_version
         from predictions.customer_segments as c
         left join predictions.segments as s on s.segment = c.segment and s.as_of = c.as_of

@@ -1,0 +1,78 @@
+"""What models make of UCI Online Retail, from the file to published tables: the marks of the field, met or not."""
+
+import pytest
+
+from shopkeeper.evaluation import from_json
+
+pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, real_data, make_shop, run_shop):
+    parts = make_shop(
+        tmp_path_factory.mktemp("retail") / "shop", "uci_online_retail", real_data("online_retail/Online Retail.xlsx")
+    )
+    run_shop(parts, models=True)
+    return parts
+
+
+@pytest.fixture(scope="module")
+def report(shop):
+    """The report of a champion."""
+    return lambda subject: from_json((shop.registry.serving(subject).folder / "report.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def ask(shop):
+    return lambda sql: shop.serving.query(sql).rows
+
+
+def test_segments_meet_the_marks(report, ask):
+    """Every mark of the published and our own baselines: price, silhouette, stability, surrogates, sizes, a better grid."""
+    found = report("segments")
+    facts = found.facts
+    assert 4 <= facts["k"] <= 8
+    assert facts["n_leaves"] <= 12
+    assert facts["cost_ratio"] <= 1.15
+    assert facts["silhouette_ratio"] >= 0.92
+    assert facts["stability"] >= 0.90
+    assert facts["smallest_share"] >= 0.01
+    for name in ("surrogates_of_segments", "surrogates_of_free_clusters"):
+        assert facts[name]["tree"]["accuracy"] >= 0.93
+        assert facts[name]["tree"]["macro_f1"] >= 0.85
+        assert facts[name]["boosted"]["accuracy"] >= 0.98
+        assert facts[name]["boosted"]["macro_f1"] >= 0.90
+    assert found.against_baseline.gain.low > 0
+    for segment, rule, count in ask("select segment, rule_sql, n_customers from segments"):
+        assert ask(f"select count(*) from customer_features where {rule}") == [(count,)], segment
+        both = f"join customer_segments using (customer_id) where segment = {segment} and ({rule})"
+        assert ask(f"select count(*) from customer_features {both}") == [(count,)], segment
+
+
+def test_every_customer_has_one_named_group(ask):
+    """Eleven groups at most, one for each of the 4,372 customers; prospects are those without an order."""
+    groups = dict(ask("select rfm_group, count(*) from customer_segments group by 1"))
+    assert sum(groups.values()) == 4372
+    assert set(groups) <= {
+        *("prospects", "new", "champions", "loyal", "previously loyal", "promising", "active", "needs attention"),
+        *("at risk", "almost lost", "dormant"),
+    }
+    assert ask("select count(*) from customer_features where n_orders = 0") == [(groups["prospects"],)]
+
+
+def test_churn_is_calibrated_and_beats_recency(report):
+    """On the last 112 days, which it never saw: calibration error at most .03, and better than recency by more than noise."""
+    found = report("churn")
+    chosen = next(candidate for candidate in found.candidates if candidate.name == found.chosen)
+    assert found.baseline == "recency"
+    assert chosen.figures["calibration_error"].value <= 0.03
+    assert found.against_baseline.gain.low > 0
+
+
+def test_lifetime_values_beat_the_past_rate(report):
+    """On the second half of the year, by more than noise; the report says how many its ranges hold."""
+    found = report("lifetime")
+    assert found.baseline == "past_rate"
+    assert found.against_baseline.gain.low > 0
+    assert found.facts["range_nominal"] == 0.9
+    assert found.facts["range_coverage"] >= 0.85
