@@ -6,12 +6,13 @@ the same macros that build ``features.customer_features``; it speaks of relation
 database: a connection is handed in and left as it was.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import count
+from threading import RLock
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
@@ -131,16 +132,37 @@ def features_of_lines(
     return compute(connection, sql_of[CUSTOMER_FEATURES], {**known, v.ORDER_LINES: described}, [as_of])
 
 
+class _Kept:
+    """Answers by question, each asked once, whichever thread comes first."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[object, ...], pa.Table] = {}
+        self._asking = RLock()
+
+    def get(self, question: tuple[object, ...], ask: Callable[[], pa.Table]) -> pa.Table:
+        """Return the answer to a question."""
+        with self._asking:
+            if question not in self._answers:
+                self._answers[question] = ask()
+            return self._answers[question]
+
+
 @dataclass(frozen=True)
 class ShopHistory:
     """The past of a shop for training and scoring, over a connection to its warehouse or to a published version.
 
-    Implements ``shopkeeper.models.model.History``. Reads ``core`` by the definitions in ``features``; nothing is kept between
-    calls but the definitions. Every table comes sorted, so that equal data give equal rows in equal order.
+    Implements ``shopkeeper.models.model.History``. Reads ``core`` by the definitions in ``features``. Every table comes sorted,
+    so that equal data give equal rows in equal order. What several questions ask for is kept as long as the history (features
+    of a single moment, order days, sold lines, products, stock): open a new one after a build.
     Raises ModelError if there are no definitions.
     """
 
     connection: "duckdb.DuckDBPyConnection"
+    _kept: _Kept = field(default_factory=_Kept, compare=False, repr=False)
+
+    def beside(self) -> "ShopHistory":
+        """Return the same past for another thread: a cursor of its own, and what is kept in common."""
+        return ShopHistory(self.connection.cursor(), self._kept)
 
     @cached_property
     def definitions(self) -> Mapping[str, str]:
@@ -164,7 +186,11 @@ class ShopHistory:
 
     def features(self, moments: Sequence[date]) -> pa.Table:
         """Return ``customer_features`` as of each moment: one row per customer and moment, sorted by both."""
-        return compute(self.connection, self.definitions[CUSTOMER_FEATURES], OF_CORE, moments)
+        days = tuple(sorted(set(moments)))
+        sql = self.definitions[CUSTOMER_FEATURES]
+        if len(days) != 1:
+            return compute(self.connection, sql, OF_CORE, days)
+        return self._kept.get((CUSTOMER_FEATURES, *days), lambda: compute(self.connection, sql, OF_CORE, days))
 
     def outcomes(self, moments: Sequence[date], days: int) -> pa.Table:
         """Return what customers known at each moment did in the ``days`` days from it on, sorted by both.
@@ -219,10 +245,12 @@ class ShopHistory:
                 n_units_out::double as n_units_out
             from {v.METRICS}.daily_inventory
         """
-        return _answer(self.connection, sql, {}, "order by product_id, store_id, day")
+        order = "order by product_id, store_id, day"
+        return self._kept.get(("stock_days",), lambda: _answer(self.connection, sql, {}, order))
 
     def _of_core(self, definition: str, order: str) -> pa.Table:
-        return _answer(self.connection, self.definitions[definition], OF_CORE, order)
+        sql = self.definitions[definition]
+        return self._kept.get((definition,), lambda: _answer(self.connection, sql, OF_CORE, order))
 
     def labels(self) -> pa.Table:
         """Return one row per labelled customer: ``customer_id, label, labelled_at`` (UTC), sorted by customer."""

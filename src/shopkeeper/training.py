@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
+from graphlib import TopologicalSorter
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
@@ -174,8 +175,7 @@ def train(
 
         def one(subject: Subject) -> Training:
             tell("train", ", ".join(waiting), len(chosen) - len(waiting), len(chosen))
-            # Each has a cursor of its own: a connection answers one question at a time.
-            found = _tried(studio, subject, ShopHistory(history.connection.cursor()), budget, tell)
+            found = _tried(studio, subject, history.beside(), budget, tell)
             del waiting[subject.name]
             return found
 
@@ -372,40 +372,41 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
     Raises UsageError for an unknown subject, or before the first build.
     """
     chosen = studio.chosen(only)
-    before = [each for subject in chosen.values() for each in subject.after]
-    chosen = {name: subject for name, subject in studio.subjects.items() if name in chosen or name in before}
-    state, standing = studio.warehouse.state(), studio.warehouse.predictions()
+    wanted = {*chosen, *(each for subject in chosen.values() for each in subject.after)}
+    chosen = {name: subject for name, subject in studio.subjects.items() if name in wanted}
+    standing = studio.warehouse.predictions()
     tables: dict[str, pa.Table] = {}
     marks: dict[str, str] = {}
-    done: list[Scored] = []
-    with studio.history() as history:
-        for name, subject in chosen.items():
-            tell("score", name, len(done), len(chosen))
-            try:
-                served = studio.registry.serving(name)
-            except StorageError as error:
-                done.append(Scored(name, "failed", str(error)))
-                continue
-            mark = _mark(studio, name)
-            ours = [table.name for table in subject.tables]
-            if state.scores.get(name) == mark and standing.issuperset(ours):
-                done.append(
-                    Scored(name, "unchanged", "", _version(served)) if served else Scored(name, "none", UNSERVED)
-                )
-                continue
-            scored, rows = _score(subject, served, history, _given(studio, subject, history, tables, standing))
-            done.append(scored)
-            # A table always stands, so that a query about it has an answer: empty where nothing was ever scored.
-            tables |= {
-                table.name: rows.get(table.name, table.empty())
-                for table in subject.tables
-                if table.name in rows or table.name not in standing
-            }
-            if scored.status != "failed":
-                marks[name] = mark
+    done: dict[str, Scored] = {}
+    with studio.history() as history, ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def one(subject: Subject) -> "tuple[Scored, dict[str, pa.Table] | None]":
+            tell("score", subject.name, len(done), len(chosen))
+            return _score(studio, subject, history.beside(), tables)
+
+        # Those that others are handed the tables of go first.
+        order = TopologicalSorter(
+            {name: [each for each in subject.after if each in chosen] for name, subject in chosen.items()}
+        )
+        order.prepare()
+        while order.is_active():
+            wave = order.get_ready()
+            for name, (scored, rows) in zip(wave, pool.map(one, [chosen[name] for name in wave]), strict=True):
+                order.done(name)
+                done[name] = scored
+                if rows is None:
+                    continue
+                # A table always stands, so that a query about it has an answer: empty where nothing was ever scored.
+                tables |= {
+                    table.name: rows.get(table.name, table.empty())
+                    for table in chosen[name].tables
+                    if table.name in rows or table.name not in standing
+                }
+                if scored.status != "failed":
+                    marks[name] = _mark(studio, name)
     if tables or marks:
         studio.warehouse.store(tables, marks)
-    return done
+    return [done[name] for name in chosen]
 
 
 def is_stale(studio: Studio, name: str) -> bool:
@@ -447,12 +448,20 @@ def _given(
 
 
 def _score(
-    subject: Subject, served: Served | None, history: ShopHistory, given: Mapping[str, "pa.Table"]
-) -> tuple[Scored, dict[str, "pa.Table"]]:
+    studio: Studio, subject: Subject, history: ShopHistory, fresh: Mapping[str, "pa.Table"]
+) -> tuple[Scored, dict[str, "pa.Table"] | None]:
+    """Return what scoring came to, and the rows of the tables; None where they are to be left as they stand."""
     name = subject.name
+    try:
+        served = studio.registry.serving(name)
+    except StorageError as error:
+        return Scored(name, "failed", str(error)), None
+    standing, version = studio.warehouse.predictions(), _version(served)
+    if not is_stale(studio, name) and standing.issuperset(table.name for table in subject.tables):
+        return Scored(name, "unchanged", "", version) if served else Scored(name, "none", UNSERVED), None
     if served is None or history.last_day is None:
         return Scored(name, "none", UNSERVED), {}
-    version = _version(served)
+    given = _given(studio, subject, history, fresh, standing)
     try:
         model = subject.load(served.folder / MODEL)
         rows = subject.predict(model, history, history.last_day + timedelta(1), version=version, given=given)
@@ -600,30 +609,33 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
 
     ``policy``: warn, retrain or stop, as the settings say. Changes nothing. Raises UsageError as ``score``.
     """
+    chosen = studio.chosen(only)
+    with studio.history() as history, ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def one(subject: Subject) -> Watched:
+            tell("drift", subject.name, 0, None)
+            return _watched(studio, subject, history.beside(), policy)
+
+        return list(pool.map(one, chosen.values()))
+
+
+def _watched(studio: Studio, subject: Subject, history: ShopHistory, policy: str) -> Watched:
     from shopkeeper import drift as rules
 
-    chosen = studio.chosen(only)
-    done: list[Watched] = []
-    with studio.history() as history:
-        for name, subject in chosen.items():
-            tell("drift", name, len(done), len(chosen))
-            try:
-                served = studio.registry.serving(name)
-            except StorageError as error:
-                done.append(Watched(name, "", "warn", str(error)))
-                continue
-            if served is None or history.last_day is None:
-                done.append(Watched(name, "", "none", UNSERVED))
-                continue
-            version = _version(served)
-            try:
-                report = _compare(studio, subject, served, history)
-            except (ModelError, OSError) as error:
-                done.append(Watched(name, version, "warn", str(error)))
-                continue
-            action = rules.decide(report, policy)
-            done.append(Watched(name, version, action.kind, action.sentence, report))
-    return done
+    name = subject.name
+    try:
+        served = studio.registry.serving(name)
+    except StorageError as error:
+        return Watched(name, "", "warn", str(error))
+    if served is None or history.last_day is None:
+        return Watched(name, "", "none", UNSERVED)
+    version = _version(served)
+    try:
+        report = _compare(studio, subject, served, history)
+    except (ModelError, OSError) as error:
+        return Watched(name, version, "warn", str(error))
+    action = rules.decide(report, policy)
+    return Watched(name, version, action.kind, action.sentence, report)
 
 
 def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHistory) -> "DriftReport":
