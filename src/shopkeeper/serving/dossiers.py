@@ -149,6 +149,19 @@ CUSTOMER: Sequence[_Question] = (
         limit 5
         """,
     ),
+    _Question(
+        "recommended",
+        "table",
+        f"""
+        select r.place, r.{PRODUCT_ID}, p.description, r.reason
+        from predictions.customer_recommendations as r
+        left join core.products as p on p.{PRODUCT_ID} = r.{PRODUCT_ID}
+        where r.{CUSTOMER_ID} = $id
+        order by r.place
+        limit 5
+        """,
+        "customer_recommendations",
+    ),
 )
 
 PRODUCT: Sequence[_Question] = (
@@ -180,6 +193,126 @@ PRODUCT: Sequence[_Question] = (
         having net_sales is not null
         order by 1
         """,
+    ),
+    _Question(
+        "demand by week",
+        "range",
+        """
+        select day, units, units_low, units_high
+        from predictions.demand_forecasts
+        where level = 'product' and series = $id and frequency = 'weekly'
+        order by day
+        """,
+        "demand_forecasts",
+    ),
+    _Question(
+        "stock",
+        "table",
+        f"""
+        select store_id, round(on_hand) as on_hand, round(daily_demand, 2) as daily_demand,
+            round(days_of_stock_left, 1) as days_of_stock_left, round(reorder_point, 1) as reorder_point,
+            round(order_quantity) as order_quantity, reorder_now, service_level, model
+        from predictions.stock_advice
+        where {PRODUCT_ID} = $id
+        order by reorder_now desc nulls last, days_of_stock_left, store_id
+        limit 8
+        """,
+        "stock_advice",
+    ),
+    _Question(
+        "how buyers answer to the price",
+        "table",
+        f"""
+        select channel, currency, status, round(elasticity, 2) as elasticity, round(elasticity_low, 2) as low,
+            round(elasticity_high, 2) as high, n_prices, lowest_price, highest_price, reason
+        from predictions.price_elasticities
+        where {PRODUCT_ID} = $id
+        order by n_lines desc, channel, currency
+        """,
+        "price_elasticities",
+    ),
+    _Question(
+        "price advice",
+        "table",
+        f"""
+        select channel, price, action, advised_price, objective, round(100 * units_change, 1) as units_change_percent,
+            round(100 * revenue_change, 1) as revenue_change_percent, round(100 * profit_change, 1) as profit_change_percent,
+            is_sure, reason
+        from predictions.price_advice
+        where {PRODUCT_ID} = $id
+        order by revenue_per_day desc nulls last, channel, currency
+        """,
+        "price_advice",
+    ),
+    _Question(
+        "what if: money a day by price",
+        "range",
+        f"""
+        with main as (
+            select channel, currency
+            from predictions.price_advice
+            where {PRODUCT_ID} = $id
+            order by revenue_per_day desc nulls last, channel, currency
+            limit 1
+        )
+        select c.price, coalesce(c.profit_per_day, c.revenue_per_day) as money_per_day,
+            coalesce(c.profit_low, c.revenue_low) as low, coalesce(c.profit_high, c.revenue_high) as high
+        from predictions.price_curves as c
+        inner join main using (channel, currency)
+        where c.{PRODUCT_ID} = $id
+        order by c.price
+        """,
+        "price_curves",
+    ),
+    _Question(
+        "last price changes",
+        "table",
+        f"""
+        select changed_on, channel, old_price, new_price, is_promotion, round(units_before, 2) as units_a_day_before,
+            round(units_after, 2) as units_a_day_after
+        from predictions.price_changes
+        where {PRODUCT_ID} = $id
+        order by changed_on desc, channel
+        limit 6
+        """,
+        "price_changes",
+    ),
+    _Question(
+        "goes with it",
+        "table",
+        f"""
+        select r.kind, r.place, r.{PRODUCT_ID}, p.description
+        from predictions.product_recommendations as r
+        left join core.products as p on p.{PRODUCT_ID} = r.{PRODUCT_ID}
+        where r.kind in ('together', 'instead') and r.scope = $id and r.place <= 3
+        order by r.kind desc, r.place
+        """,
+        "product_recommendations",
+    ),
+    _Question(
+        "rules",
+        "table",
+        """
+        select rule, n_baskets, round(support, 4) as support, round(confidence, 3) as confidence, round(lift, 2) as lift,
+            is_significant, holds_later
+        from predictions.basket_rules
+        where scope = 'all' and not is_redundant and (list_contains(antecedent, $id) or consequent = $id)
+        order by rank
+        limit 5
+        """,
+        "basket_rules",
+    ),
+    _Question(
+        "bundles",
+        "table",
+        """
+        select names, usual_price, bundle_price, lift_later, earned_later, break_even_uptake
+        from predictions.bundles
+        where list_contains(products, $id)
+        order by bundle
+        limit 3
+        """,
+        "bundles",
     ),
 )
 
