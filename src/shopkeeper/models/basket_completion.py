@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from shopkeeper.errors import ModelError
 from shopkeeper.models.association_rules import NONE, Floats, Rules, is_redundant, p_values, q_values, rules_of
-from shopkeeper.models.basket_log import PRODUCTS
+from shopkeeper.models.basket_log import ORDERS, PRODUCTS, numbered
 from shopkeeper.models.itemsets import Baskets, Itemsets, Whole, largest_itemsets
 from shopkeeper.models.model import Model, State, array_of
 
@@ -39,10 +39,11 @@ class BasketModel(Model):
     its share of all baskets where no rule led to it.
 
     ``support``: the least share of baskets (0: the smallest at which what is found stays handy, and ``pair_minimum`` baskets
-    or more); ``longest``: items of an itemset at most.
+    or more); ``made_from``: what its baskets are, see ``basket_log``.
     """
 
     longest: ClassVar[int]
+    """Items of an itemset at most; 0: any number."""
     most_itemsets: ClassVar[int] = MOST_PAIRS
 
     products: np.ndarray
@@ -57,9 +58,17 @@ class BasketModel(Model):
     n_baskets: int
     least: int
 
-    def __init__(self, *, seed: int = 0, support: float = 0.0, pair_minimum: int = 5, **parameters: Any) -> None:
-        super().__init__(seed=seed, support=support, pair_minimum=pair_minimum, **parameters)
-        self.support, self.pair_minimum = support, pair_minimum
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        made_from: str = ORDERS,
+        support: float = 0.0,
+        pair_minimum: int = 5,
+        **parameters: Any,
+    ) -> None:
+        super().__init__(seed=seed, made_from=made_from, support=support, pair_minimum=pair_minimum, **parameters)
+        self.made_from, self.support, self.pair_minimum = made_from, support, pair_minimum
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,7 +81,8 @@ class BasketModel(Model):
 
     def _fit(self, rows: pa.Table) -> None:
         basket, texts = _flat(rows)
-        names, item = np.unique(texts, return_inverse=True)
+        item, known = numbered(texts)
+        names = np.array(known.to_pylist(), np.str_)
         if rows.num_rows < LEAST_BASKETS or len(names) < 2:
             raise ModelError(
                 f"baskets must be {LEAST_BASKETS} or more, and products 2 or more, to tell what belongs together; got "
@@ -94,18 +104,17 @@ class BasketModel(Model):
         self._forget()
 
     def _score(self, rows: pa.Table) -> pa.Table:
-        held, told, confidence, _ = self._suggest(rows)
+        told, confidence, _ = self._suggest(rows)
         is_told = told >= 0
         ends = np.append(0, np.cumsum(is_told.sum(axis=1))).astype(np.int32)
-        names = pa.array(self.products.tolist(), pa.string()).take(pa.array(told[is_told], pa.int64()))
-        del held
+        names = self._names.take(pa.array(told[is_told], pa.int64()))
         return pa.table(
             {"suggestions": pa.ListArray.from_arrays(pa.array(ends), names), "confidence": pa.array(confidence)}
         )
 
     def _explain(self, rows: pa.Table, top: int) -> pa.Table:
         """Return the rules that led to each row's first suggestion; ``value`` is the rule in words, ``effect`` its weight."""
-        _, told, _, matched = self._suggest(rows)
+        told, _, matched = self._suggest(rows)
         first = told[:, 0] if told.shape[1] else np.zeros(len(told), np.int64)
         found: list[tuple[int, int, str, str, float]] = []
         rule_of = self._matrices[1]
@@ -121,16 +130,15 @@ class BasketModel(Model):
         kinds = {"row": pa.int64(), "place": pa.int64(), "feature": pa.string(), "value": pa.string(), "effect": pa.float64()}
         return pa.table({name: pa.array(told, kinds[name]) for name, told in zip(kinds, columns, strict=True)})
 
-    def _suggest(self, rows: pa.Table) -> tuple[Any, Whole, Floats, Any]:
-        """Return, as matrices of rows: products held, the products told (-1: none), their confidence, antecedents matched."""
+    def _suggest(self, rows: pa.Table) -> tuple[Whole, Floats, Any]:
+        """Return the products told of each row (-1: none), the confidence of the first, and the antecedents that it holds."""
         from scipy import sparse
 
         n_products = len(self.products)
         basket, texts = _flat(rows)
-        at = np.minimum(np.searchsorted(self._sorted[0], texts), n_products - 1)
-        is_known = self._sorted[0][at] == texts if len(texts) else np.zeros(0, bool)
-        lines = np.unique(basket[is_known] * n_products + self._sorted[1][at[is_known]])
-        cells = np.ones(len(lines)), (lines // n_products, lines % n_products)
+        item = pc.fill_null(pc.index_in(texts, self._names), NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+        known = Baskets.of(basket[item >= 0], item[item >= 0], n_baskets=rows.num_rows, n_items=n_products)
+        cells = np.ones(len(known.item)), (known.basket, known.item)
         held = sparse.csr_matrix(cells, shape=(rows.num_rows, n_products))
         to_antecedent, to_product, confidence_of = self._matrices
         matched = (held @ to_antecedent).tocsr()
@@ -159,17 +167,16 @@ class BasketModel(Model):
             by_rule = np.zeros(rows.num_rows)
             np.maximum.at(by_rule, row, led)
             confidence = np.where(by_rule > 0, by_rule, confidence)
-        return held, told, confidence, matched
+        return told, confidence, matched
 
     def _forget(self) -> None:
-        for name in ("_sorted", "_matrices"):
+        for name in ("_names", "_matrices"):
             self.__dict__.pop(name, None)
 
     @cached_property
-    def _sorted(self) -> tuple[np.ndarray, Whole]:
-        """The products in ascending order, and their places."""
-        order = np.argsort(self.products, kind="stable")
-        return self.products[order], order
+    def _names(self) -> pa.Array:
+        """The products, as Arrow has texts."""
+        return pa.array(self.products.tolist(), pa.string())
 
     @cached_property
     def _matrices(self) -> tuple[Any, Any, Any]:
@@ -298,7 +305,7 @@ def places_of(model: Model, rows: pa.Table, hidden: list[str]) -> Whole:
     return np.array([each.index(one) + 1 if one in each else 0 for each, one in zip(told, hidden, strict=True)], np.int64)
 
 
-def _flat(rows: pa.Table) -> tuple[Whole, np.ndarray]:
+def _flat(rows: pa.Table) -> tuple[Whole, pa.Array]:
     """Return the row's number and the product of each line; lines without a product are left out."""
     column = rows[PRODUCTS]
     if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
@@ -308,10 +315,12 @@ def _flat(rows: pa.Table) -> tuple[Whole, np.ndarray]:
     basket = pc.list_parent_indices(column).to_numpy().astype(np.int64)
     texts = pc.list_flatten(column).cast(pa.string())
     is_named = pc.is_valid(texts).to_numpy(zero_copy_only=False)
-    return basket[is_named], np.array(texts.drop_null().to_pylist(), np.str_)
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    return basket[is_named], texts.drop_null()
 
 
 def _different(antecedent: Whole) -> tuple[Whole, Whole]:
-    """Return the different antecedents, and each rule's place among them."""
-    found, place = np.unique(antecedent, axis=0, return_inverse=True)
-    return found.astype(np.int32), place.reshape(-1)
+    """Return the different antecedents, and each rule's place among them. Equal ones stand together already."""
+    is_new = np.ones(len(antecedent), bool)
+    is_new[1:] = (antecedent[1:] != antecedent[:-1]).any(axis=1)
+    return antecedent[is_new].astype(np.int32), np.cumsum(is_new) - 1

@@ -131,11 +131,11 @@ def log_of(lines: pa.Table, *, basket_limit: int = 0) -> BasketLog:
     product are left out.
     """
     lines = lines.filter(pc.and_(pc.is_valid(lines[BASKET_ID]), pc.is_valid(lines[PRODUCT_ID])))
-    basket, ids = _numbered(lines[BASKET_ID])
-    item, products = _numbered(lines[PRODUCT_ID])
+    basket, ids = numbered(lines[BASKET_ID])
+    item, products = numbered(lines[PRODUCT_ID])
     baskets = Baskets.of(basket, item, n_baskets=len(ids), n_items=len(products))
-    customer, customers = _numbered(lines[CUSTOMER_ID])
-    country, countries = _numbered(lines["country"])
+    customer, customers = numbered(lines[CUSTOMER_ID])
+    country, countries = numbered(lines["country"])
     days = lines["day"].cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64)
     log = BasketLog(
         baskets,
@@ -179,13 +179,17 @@ def scopes_of(
     return found
 
 
-def _numbered(column: pa.ChunkedArray) -> tuple[Whole, pa.Array]:
+def numbered(column: pa.ChunkedArray | pa.Array) -> tuple[Whole, pa.Array]:
     """Return each text's place among the different ones, ascending, and those; -1 for null."""
-    texts = column.cast(pa.string()).combine_chunks()
-    known = texts.drop_null().unique()
-    known = known.take(pc.sort_indices(known))
-    place = pc.fill_null(pc.index_in(texts, known), NOBODY)
-    return place.to_numpy(zero_copy_only=False).astype(np.int64), known
+    texts = column.cast(pa.string())
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    coded = texts.dictionary_encode()
+    names = coded.dictionary
+    order = pc.sort_indices(names).to_numpy().astype(np.int64)
+    rank = np.empty(len(order) + 1, np.int64)
+    rank[order], rank[-1] = np.arange(len(order)), NOBODY
+    place = pc.fill_null(coded.indices.cast(pa.int64()), NOBODY).to_numpy(zero_copy_only=False)
+    return rank[place], names.take(pa.array(order))
 
 
 def _least(basket: Whole, values: Whole, n_baskets: int) -> Whole:

@@ -46,7 +46,8 @@ class Baskets:
                 raise ModelError(
                     f"each {name} must be numbered from 0 to {most - 1}; got {numbers.min()} to {numbers.max()}."
                 )
-        lines = np.unique(basket * n_items + item)
+        lines = np.sort(basket * n_items + item)
+        lines = lines[np.diff(lines, prepend=-1) > 0]
         return cls(lines // max(n_items, 1), lines % max(n_items, 1), n_baskets, n_items)
 
     @cached_property
@@ -142,7 +143,7 @@ class _TooManyError(Exception):
 def _mined(baskets: Baskets, least: int, longest: int, most: int) -> Itemsets:
     found = _Found(baskets.counts, least, most)
     if longest != 1:
-        for projection in _projections(baskets, found):
+        for projection in _projections(baskets, found, needs_bits=longest != 2):
             found.grow(projection, longest)
     return Itemsets(baskets.n_baskets, least, *found.sorted())
 
@@ -247,7 +248,7 @@ class _Found:
         return tuple(sets), tuple(counts)
 
 
-def _projections(baskets: Baskets, found: _Found) -> Iterator[_Projection]:
+def _projections(baskets: Baskets, found: _Found, *, needs_bits: bool) -> Iterator[_Projection]:
     """Yield the projection of each frequent item that has a frequent companion, the rarest item first."""
     n, least = len(found.ids), found.least
     rank = np.full(baskets.n_items, -1)
@@ -273,8 +274,8 @@ def _projections(baskets: Baskets, found: _Found) -> Iterator[_Projection]:
         items = np.flatnonzero(counts >= least)
         if not len(items):
             continue
-        if len(items) == 1:
-            yield _Projection(item, items, counts[items], np.zeros((0, 1), np.uint64))
+        if len(items) == 1 or not needs_bits:
+            yield _Projection(item, items, counts[items], np.zeros((0, len(items)), np.uint64))
             continue
         column = np.full(n, -1)
         column[items] = np.arange(len(items))
