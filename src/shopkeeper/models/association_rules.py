@@ -45,7 +45,7 @@ class Rules:
     @cached_property
     def n_items(self) -> Whole:
         """How many items each antecedent has."""
-        return (self.antecedent != NONE).sum(axis=1)
+        return np.asarray((self.antecedent != NONE).sum(axis=1))
 
     @property
     def support(self) -> Floats:
@@ -95,7 +95,8 @@ def rules_of(
         nothing = np.zeros(0, np.int64)
         sides = np.zeros((0, width), np.int64), np.zeros((0, wide), np.int64)
         return Rules(*sides, nothing, nothing, nothing, itemsets.n_baskets)
-    rules = Rules(*(np.concatenate(each) for each in zip(*found, strict=True)), itemsets.n_baskets)
+    left, right, both, one, other = (np.concatenate(each) for each in zip(*found, strict=True))
+    rules = Rules(left, right, both, one, other, itemsets.n_baskets)
     rules = rules.take((rules.confidence >= least_confidence) & (rules.lift >= least_lift))
     keys = (*rules.consequent.T[::-1], *rules.antecedent.T[::-1], rules.n_items)
     return rules.take(np.lexsort(keys))
@@ -165,7 +166,9 @@ def upper_tail(n_both: Whole, n_one: Whole, n_other: Whole, n: Whole | int) -> F
     """
     from scipy.special import gammaln
 
-    both, one, other, whole = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in (n_both, n_one, n_other, n)))
+    both, one, other, whole = np.broadcast_arrays(
+        *(np.asarray(each, np.float64) for each in (n_both, n_one, n_other, n))
+    )
     least, most = np.maximum(0.0, one + other - whole), np.minimum(one, other)
     mean = one * other / np.maximum(whole, 1)
     is_upper = both > mean
@@ -194,7 +197,10 @@ def upper_tail(n_both: Whole, n_one: Whole, n_other: Whole, n: Whole | int) -> F
 
 def _over(part: NDArray[np.generic], whole: NDArray[np.generic]) -> Floats:
     """Return a quotient; NaN where the divisor is 0."""
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=np.asarray(whole) > 0, casting="unsafe")
+    found: Floats = np.divide(
+        part, whole, out=np.full(len(part), np.nan), where=np.asarray(whole) > 0, casting="unsafe"
+    )
+    return found
 
 
 def _sides(itemsets: Itemsets, wide: int) -> Iterator[tuple[tuple[Whole, Whole], tuple[Whole, Whole, Whole]]]:

@@ -118,7 +118,7 @@ class BasketModel(Model):
         first = told[:, 0] if told.shape[1] else np.zeros(len(told), np.int64)
         found: list[tuple[int, int, str, str, float]] = []
         rule_of = self._matrices[1]
-        for row in range(rows.num_rows):
+        for row in np.flatnonzero(np.diff(matched.indptr) > 0).tolist():
             antecedents = matched.indices[matched.indptr[row] : matched.indptr[row + 1]]
             weights = np.asarray(rule_of[antecedents, np.full(len(antecedents), first[row])]).ravel()
             best = np.lexsort((antecedents, -weights))[:top]
@@ -127,7 +127,13 @@ class BasketModel(Model):
                 rule = f"{' + '.join(self.products[items[items != NONE]].tolist())} → {self.products[first[row]]}"
                 found.append((row, place, PRODUCTS, rule, float(weights[at])))
         columns = list(zip(*found, strict=True)) or [()] * 5
-        kinds = {"row": pa.int64(), "place": pa.int64(), "feature": pa.string(), "value": pa.string(), "effect": pa.float64()}
+        kinds = {
+            "row": pa.int64(),
+            "place": pa.int64(),
+            "feature": pa.string(),
+            "value": pa.string(),
+            "effect": pa.float64(),
+        }
         return pa.table({name: pa.array(told, kinds[name]) for name, told in zip(kinds, columns, strict=True)})
 
     def _suggest(self, rows: pa.Table) -> tuple[Whole, Floats, Any]:
@@ -247,6 +253,11 @@ class WeighedRules(BasketModel):
     def _weighed(self, itemsets: Itemsets) -> tuple[Rules, Floats]:
         rules = rules_of(itemsets, least_lift=1.0)
         found = q_values(itemsets, rules, p_values(itemsets, rules)) <= LEVEL
+        if not found.any():
+            raise ModelError(
+                f"a rule must be significant at a false discovery rate of {LEVEL:.0%} to be gone by; of {len(rules)} with a "
+                f"lift above 1 none is. Wait for more orders."
+            )
         rules = rules.take(found & ~is_redundant(itemsets, rules))
         return rules, rules.confidence**self.confidence_power * rules.lift**self.lift_power
 
@@ -302,7 +313,9 @@ def without_one(rows: pa.Table, seed: int) -> tuple[pa.Table, list[str]]:
 def places_of(model: Model, rows: pa.Table, hidden: list[str]) -> Whole:
     """Return the place, from 1 on, that a model gives to the product taken out of each basket; 0 where it tells others."""
     told = model.score(rows)["suggestions"].to_pylist()
-    return np.array([each.index(one) + 1 if one in each else 0 for each, one in zip(told, hidden, strict=True)], np.int64)
+    return np.array(
+        [each.index(one) + 1 if one in each else 0 for each, one in zip(told, hidden, strict=True)], np.int64
+    )
 
 
 def _flat(rows: pa.Table) -> tuple[Whole, pa.Array]:

@@ -174,7 +174,9 @@ def scopes_of(
         ("quarter", months // 3, ["1", "2", "3", "4"], 4),
     ):
         sizes = np.bincount(codes[codes >= 0], minlength=len(told))
-        large = [place for place in np.lexsort((np.arange(len(sizes)), -sizes))[:most] if least <= sizes[place] < 0.95 * n]
+        large = [
+            place for place in np.lexsort((np.arange(len(sizes)), -sizes))[:most] if least <= sizes[place] < 0.95 * n
+        ]
         found |= {(scope, told[place]): codes == place for place in sorted(large)}
     return found
 

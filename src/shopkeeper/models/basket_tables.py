@@ -57,7 +57,9 @@ BASKET_RULES = PredictionTable(
         Column("lift", pa.float64(), "confidence over the consequent's share of the scope's baskets"),
         Column("leverage", pa.float64(), "support less what it would be by chance, share of baskets"),
         Column(
-            "conviction", pa.float64(), "how often it would fail by chance over how often it fails; null: it never fails"
+            "conviction",
+            pa.float64(),
+            "how often it would fail by chance over how often it fails; null: it never fails",
         ),
         Column(
             "p_value",
@@ -103,16 +105,25 @@ BUNDLES = PredictionTable(
         Column("bundle_price", pa.float64(), "usual_price less the discount"),
         Column("unit_cost", pa.float64(), "sum of the products' unit costs; null where one is not known"),
         Column("margin", pa.float64(), "share of bundle_price that is not cost; null where a cost is not known"),
-        Column("n_weeks_later", pa.int64(), "the later weeks, the last ones: none of them had a say in finding the bundle"),
+        Column(
+            "n_weeks_later", pa.int64(), "the later weeks, the last ones: none of them had a say in finding the bundle"
+        ),
         Column("n_whole_later", pa.int64(), "baskets of the later weeks that held all of it anyway"),
         Column("n_part_later", pa.int64(), "baskets of the later weeks that held all but one product"),
         Column("lift_later", pa.float64(), "lift in the later weeks; null where a product is in none"),
         Column("given_away_later", pa.float64(), "discount on n_whole_later, money: what it costs if nobody changes"),
         Column("uptake", pa.float64(), "share of n_part_later assumed to take the whole: baskets.uptake, not measured"),
-        Column("earned_later", pa.float64(), "sales it would have added in the later weeks at that uptake, discount paid"),
+        Column(
+            "earned_later", pa.float64(), "sales it would have added in the later weeks at that uptake, discount paid"
+        ),
         Column("earned_later_low", pa.float64(), "low end of its 95 % interval from the number of baskets alone"),
         Column("earned_later_high", pa.float64(), "high end of that interval"),
-        Column("profit_later", pa.float64(), "earned_later less the cost of what was added; null where a cost is not known"),
+        Column(
+            "profit_later", pa.float64(), "earned_later less the cost of what was added; null where a cost is not known"
+        ),
+        Column(
+            "least_price", pa.float64(), "bundle price at which earned_later is 0 at that uptake; above it, it earns"
+        ),
         Column("break_even_uptake", pa.float64(), "uptake at which earned_later is 0; null where not even 1 would do"),
         MOMENT,
         *VERSION,
@@ -220,6 +231,7 @@ def bundle_rows(
         "earned_later_low": _known(offer.earned_low),
         "earned_later_high": _known(offer.earned_high),
         "profit_later": _known(offer.profit),
+        "least_price": _known(offer.least_price),
         "break_even_uptake": _known(offer.break_even),
     }
     return pa.table({**columns, **_repeated(told, n)})

@@ -143,23 +143,30 @@ class Baskets(Subject):
         tell(self.name, "choosing", 1, STEPS)
         chosen, trials = str(recipe.get("candidate", "")), list[Trial]()
         facts: dict[str, Any] = {}
-        if chosen not in CANDIDATES or budget is not None:
+        notes: list[str] = []
+        is_refit = chosen in CANDIDATES and budget is None
+        if not is_refit:
             chosen, facts, trials = self._chosen(split, known, shape, budget, tell)
         tell(self.name, "judging", 2, STEPS)
-        before = split.log.between(None, split.judged)
-        rows = before.rows()
-        names = [chosen] if recipe and budget is None else list(CANDIDATES)
-        contenders: list[BasketModel] = [CANDIDATES[name](**shape, **known[name]).fit(rows) for name in names]
-        contenders.append(PopularPairs(**shape).fit(rows))
-        report = self._report(split, contenders, chosen, champion, seed, facts)
-        tell(self.name, "fitting on everything", 3, STEPS)
+        rows = split.log.between(None, split.judged).rows()
+        contenders: dict[str, BasketModel] = {}
+        for name in [chosen] if is_refit else CANDIDATES:
+            if (fitted := _fitted(name, {**shape, **known[name]}, rows, notes)) is not None:
+                contenders[name] = fitted
+        contenders[PopularPairs.name] = PopularPairs(**shape).fit(rows)
         everything = split.log.rows()
-        model = CANDIDATES[chosen](**shape, **known[chosen]).fit(everything)
         baseline = PopularPairs(**shape).fit(everything)
+        model = None
+        if chosen in contenders and chosen != PopularPairs.name:
+            model = _fitted(chosen, {**shape, **known[chosen]}, everything, notes)
+        if model is None:
+            chosen, model = PopularPairs.name, baseline
+        report = self._report(split, list(contenders.values()), chosen, champion, seed, facts, notes)
+        tell(self.name, "fitting on everything", 3, STEPS)
         watched = self._watched_rows(split.log, split.end)
         return Trained(
             model=model,
-            evaluated=next(each for each in contenders if each.name == chosen),
+            evaluated=contenders[chosen],
             baseline=baseline,
             report=report,
             parameters={"candidate": chosen, "candidates": known},
@@ -207,9 +214,7 @@ class Baskets(Subject):
         assert whole is not None  # noqa: S101 - the scope of all baskets is always among them
         chosen = bundles_of(whole.earlier, whole.earlier_rules, whole.was_found)
         prices = prices_of(history.sale_lines(), catalogue, log.products)
-        offer = offers(
-            chosen, log.baskets.only(week != NONE), prices, discount=self.discount, uptake=self.uptake
-        )
+        offer = offers(chosen, log.baskets.only(week != NONE), prices, discount=self.discount, uptake=self.uptake)
         told = {"discount": self.discount, "uptake": self.uptake, "n_weeks_later": n_weeks, **stamp}
         tables = (
             pa.concat_tables(itemsets),
@@ -264,8 +269,8 @@ class Baskets(Subject):
         rows, hidden, _ = _hidden(split.log.between(split.validated, split.judged), int(shape["seed"]))
 
         def hits(name: str, parameters: Mapping[str, Any]) -> float:
-            model = CANDIDATES[name](**shape, **parameters).fit(training)
-            return float(FIGURES[PRIMARY](places_of(model, rows, hidden)).mean())
+            model = _fitted(name, {**shape, **parameters}, training, [])
+            return -1.0 if model is None else float(FIGURES[PRIMARY](places_of(model, rows, hidden)).mean())
 
         found = {name: hits(name, known[name]) for name in CANDIDATES}
         trials: list[Trial] = []
@@ -290,7 +295,8 @@ class Baskets(Subject):
                     found[name], known[name] = value, parameters
         # In the order of their names where two are alike: the simpler one, of pairs, comes before.
         best = max(sorted(found), key=lambda name: round(found[name], 6))
-        return best, {f"validation_{PRIMARY}_{name}": value for name, value in found.items()}, trials
+        told = {f"validation_{PRIMARY}_{name}": value for name, value in found.items() if value >= 0}
+        return best if told else PopularPairs.name, told, trials
 
     def _report(
         self,
@@ -300,10 +306,10 @@ class Baskets(Subject):
         champion: Model | None,
         seed: int,
         facts: Mapping[str, Any],
+        notes: list[str],
     ) -> Report:
         rows, hidden, units = _hidden(split.log.between(split.judged, None), seed)
         places = {model.name: places_of(model, rows, hidden) for model in contenders}
-        notes: list[str] = []
         against_champion = None
         if champion is not None:
             theirs, why = self._champion_places(champion, split, rows, hidden)
@@ -326,9 +332,9 @@ class Baskets(Subject):
                     model.name,
                     isinstance(model, PopularPairs),
                     {
-                        name: measure_all(["mae"], np.zeros(len(units)), figure(places[model.name]), groups=units, seed=seed)[
-                            "mae"
-                        ]
+                        name: measure_all(
+                            ["mae"], np.zeros(len(units)), figure(places[model.name]), groups=units, seed=seed
+                        )["mae"]
                         for name, figure in FIGURES.items()
                     },
                     {key: value for key, value in model.parameters.items() if key != "made_from"},
@@ -393,6 +399,15 @@ class Baskets(Subject):
         )
 
 
+def _fitted(name: str, parameters: Mapping[str, Any], rows: pa.Table, notes: list[str]) -> BasketModel | None:
+    """Return a candidate, fitted; None where the rows do not allow it, and a note that says why."""
+    try:
+        return CANDIDATES[name](**parameters).fit(rows)
+    except ModelError as error:
+        notes.append(f"The candidate {name} is left out: {error}")
+        return None
+
+
 def _hidden(log: BasketLog, seed: int) -> tuple[pa.Table, list[str], np.ndarray]:
     """Return baskets of two products or more without one of them, that one, and whose they are; 5,000 at most."""
     log = log.only(log.baskets.sizes > 1)
@@ -403,9 +418,7 @@ def _hidden(log: BasketLog, seed: int) -> tuple[pa.Table, list[str], np.ndarray]
     return rows, hidden, log.units
 
 
-def _better(
-    names: tuple[str, str], ours: np.ndarray, theirs: np.ndarray, units: np.ndarray, seed: int
-) -> Comparison:
+def _better(names: tuple[str, str], ours: np.ndarray, theirs: np.ndarray, units: np.ndarray, seed: int) -> Comparison:
     """Return by how much more often one names the hidden product among ten, paired, by whose baskets they are."""
     hit = FIGURES[PRIMARY]
     told = compare("mae", np.ones(len(units)), hit(ours), hit(theirs), names=names, groups=units, seed=seed)

@@ -1,12 +1,13 @@
 """Bundles: which products to sell together, at what price, and what that would have earned in later weeks.
 
 A bundle is an itemset all of whose rules to one of its items are significant and not redundant: each item has to do with
-the others, given the rest (the productive itemsets of Webb 2010). What a bundle *causes* is in no record of baskets: how many
-buyers of a part would have taken the whole is an assumption that is handed in, and the share at which the bundle
-breaks even is told beside it.
+the others, given the rest (the productive itemsets of Webb 2010); or one that most baskets with any part of it hold.
+What a bundle *causes* is in no record of baskets: how many buyers of a part would have taken the whole is an assumption
+that is handed in, and the share at which the bundle breaks even is told beside it.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +41,7 @@ class Offer:
     ``whole``: baskets that held all of it, ``part``: all but one product; ``given_away``: the discount on those that bought
     all of it anyway; ``earned``: at the uptake assumed, less what was given away, and its 95 % interval from how many baskets
     there were; ``profit``: the same less the cost of what was added; ``break_even``: the uptake at which nothing is
-    earned, NaN where even everybody would not do.
+    earned, NaN where even everybody would not do; ``least_price``: the bundle price at which nothing is earned at that uptake.
     """
 
     usual_price: Floats
@@ -54,29 +55,21 @@ class Offer:
     earned_high: Floats
     profit: Floats
     break_even: Floats
+    least_price: Floats
 
 
 def bundles_of(itemsets: Itemsets, rules: Rules, is_found: Flags) -> list[Whole]:
     """Return the bundles, each an ascending row of items, the ones with most baskets beyond chance first.
 
-    ``is_found``: which rules count. Beyond chance: the least leverage over the bundle's rules. A bundle within another that
-    comes earlier, or around one, is left out, and so is one of whose products some stands in three already.
+    ``is_found``: which rules count. Beyond chance: the least leverage over the bundle's rules. A bundle most of whose baskets
+    hold a larger one is left out for that one; so is one within or around another that comes earlier, and one with a
+    product that stands in three already.
     """
-    found: list[tuple[float, tuple[int, ...]]] = []
-    for length in range(2, min(len(itemsets.sets), LONGEST) + 1):
-        rows = np.flatnonzero(is_found & (rules.n_items == length - 1))
-        whole = np.sort(np.concatenate([rules.antecedent[rows, : length - 1], rules.consequent[rows]], axis=1), axis=1)
-        place = itemsets.places(whole)
-        size = len(itemsets.sets[length - 1])
-        is_bundle = np.bincount(place, minlength=size) == length
-        beyond = np.full(size, np.inf)
-        np.minimum.at(beyond, place, rules.leverage[rows])
-        for at in np.flatnonzero(is_bundle).tolist():
-            found.append((-round(float(beyond[at]), 12), tuple(itemsets.sets[length - 1][at].tolist())))
+    found = _wholes(itemsets, rules, is_found)
     chosen: list[Whole] = []
     taken: list[set[int]] = []
     uses: dict[int, int] = {}
-    for _, items in sorted(found):
+    for _, items in sorted((first, items) for items, (first, _) in found.items()):
         mine = set(items)
         if any(uses.get(item, 0) >= MOST_PER_PRODUCT for item in items) or any(
             mine <= other or other <= mine for other in taken
@@ -89,6 +82,41 @@ def bundles_of(itemsets: Itemsets, rules: Rules, is_found: Flags) -> list[Whole]
         if len(chosen) == MOST_BUNDLES:
             break
     return chosen
+
+
+def _wholes(itemsets: Itemsets, rules: Rules, is_found: Flags) -> dict[tuple[int, ...], tuple[float, int]]:
+    """Return the itemsets that are bundles by themselves: items → what they are sorted by, and their baskets."""
+    found: dict[tuple[int, ...], tuple[float, int]] = {}
+    for length in range(2, min(len(itemsets.sets), LONGEST) + 1):
+        rows = np.flatnonzero(is_found & (rules.n_items == length - 1))
+        whole = np.sort(np.concatenate([rules.antecedent[rows, : length - 1], rules.consequent[rows]], axis=1), axis=1)
+        sets, counts = itemsets.sets[length - 1], itemsets.counts[length - 1]
+        is_productive = np.bincount(itemsets.places(whole), minlength=len(sets)) == length
+        beyond = _beyond_chance(itemsets, length)
+        likely = is_productive if length == 2 else np.ones(len(sets), bool)
+        for at in np.flatnonzero(likely).tolist():
+            items = tuple(sets[at].tolist())
+            parts = list(combinations(items, length - 1))
+            # Of products that are never bought apart none adds to the others: they are one bundle all the same.
+            is_whole = length > 2 and all(part in found and 2 * counts[at] > found[part][1] for part in parts)
+            if is_productive[at] or is_whole:
+                found[items] = -round(float(beyond[at]), 12), int(counts[at])
+    for items, (_, count) in list(found.items()):
+        for part in combinations(items, len(items) - 1):
+            if part in found and 2 * count > found[part][1]:
+                del found[part]
+    return found
+
+
+def _beyond_chance(itemsets: Itemsets, length: int) -> Floats:
+    """Return, for each set of a length, the least leverage of its rules to one item."""
+    n = max(itemsets.n_baskets, 1)
+    sets, counts = itemsets.sets[length - 1], itemsets.counts[length - 1]
+    by_chance = np.zeros(len(sets))
+    for place in range(length):
+        rest = itemsets.counts_of(np.delete(sets, place, axis=1))
+        by_chance = np.maximum(by_chance, (rest / n) * (itemsets.counts_of(sets[:, [place]]) / n))
+    return counts / n - by_chance
 
 
 def prices_of(lines: pa.Table, catalogue: pa.Table, products: pa.Array) -> Prices:
@@ -125,7 +153,7 @@ def offers(bundles: list[Whole], later: Baskets, prices: Prices, *, discount: fl
     cost = np.array([prices.cost[items].sum() for items in bundles])
     price = usual * (1 - discount)
     whole = _holding(later, bundles)
-    part, extra, squares, added_cost = (np.zeros(n) for _ in range(4))
+    part, paid, extra, squares, added_cost = (np.zeros(n) for _ in range(5))
     for missing in range(LONGEST):
         rows = [row for row in range(n) if len(bundles[row]) > missing]
         rest = [np.delete(bundles[row], missing) for row in rows]
@@ -134,6 +162,7 @@ def offers(bundles: list[Whole], later: Baskets, prices: Prices, *, discount: fl
         lacking = np.array([prices.cost[bundles[row][missing]] for row in rows])
         gain = price[rows] - held
         part[rows] += buyers
+        paid[rows] += buyers * held
         extra[rows] += buyers * gain
         squares[rows] += buyers * gain**2
         added_cost[rows] += buyers * lacking
@@ -141,6 +170,9 @@ def offers(bundles: list[Whole], later: Baskets, prices: Prices, *, discount: fl
     earned = uptake * extra - given
     # Each basket is there or not: the counts are taken as Poisson.
     spread = Z * np.sqrt(whole * (usual - price) ** 2 + uptake**2 * squares)
+    # What the bundle takes in at a price, from both kinds of buyers, is what they would have paid without it.
+    takers = uptake * part + whole
+    least_price = np.divide(uptake * paid + whole * usual, takers, out=np.full(n, np.nan), where=takers > 0)
     break_even = np.divide(given, extra, out=np.full(n, np.nan), where=extra > 0)
     return Offer(
         usual,
@@ -154,6 +186,7 @@ def offers(bundles: list[Whole], later: Baskets, prices: Prices, *, discount: fl
         earned + spread,
         uptake * (extra - added_cost) - given,
         np.where(break_even <= 1, break_even, np.nan),
+        least_price,
     )
 
 

@@ -87,7 +87,7 @@ class Itemsets:
     def _keys(self) -> tuple[Whole, ...]:
         """For each length the place of the row without its last item, and that item, as one ascending number."""
         base = int(self.sets[0].max(initial=0)) + 1
-        keys = []
+        keys: list[Whole] = []
         for rows in self.sets:
             place = np.zeros(len(rows), np.int64)
             for column, known in enumerate(keys):

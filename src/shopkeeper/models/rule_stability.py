@@ -28,8 +28,9 @@ class Findings:
     """The frequent itemsets of some baskets, their rules, and what the later weeks say of each; arrays go by rule.
 
     ``p_value``, ``q_value``, ``is_redundant``: of all baskets; ``was_found``: whether the weeks before the later ones alone
-    would have found it, significant and not redundant; ``later``: the same rules in the later weeks; ``share_of_weeks``: the share of the later weeks in whose baskets with the antecedent
-    the consequent was more frequent than in all of the week's, of the weeks with such baskets; NaN without one.
+    would have found it, significant and not redundant; ``later``: the same rules in the later weeks;
+    ``share_of_weeks``: of the later weeks with the antecedent in a basket, the share in which the consequent was more
+    frequent in such baskets than in all; NaN without such a week.
     """
 
     itemsets: Itemsets
@@ -91,7 +92,9 @@ def find(
     by_week = [counts_in(baskets.only(week == each), itemsets.sets) for each in range(int(week.max(initial=NONE)) + 1)]
     n_by_week = [int((week == each).sum()) for each in range(len(by_week))]
     late_counts = tuple(
-        np.sum([told[place] for told in by_week], axis=0, dtype=np.int64) if by_week else np.zeros_like(counts)
+        np.asarray(np.sum([told[place] for told in by_week], axis=0, dtype=np.int64))
+        if by_week
+        else np.zeros_like(counts)
         for place, counts in enumerate(itemsets.counts)
     )
     late = _counted(itemsets, late_counts, sum(n_by_week))
@@ -141,4 +144,5 @@ def _share_of_weeks(itemsets: Itemsets, rules: Rules, by_week: Any, n_by_week: l
         has_any = told.n_antecedent > 0
         with_any += has_any
         better += has_any & (told.n_both * max(n, 1) > told.n_antecedent * told.n_consequent)
-    return np.divide(better, with_any, out=np.full(len(rules), np.nan), where=with_any > 0)
+    found: Floats = np.divide(better, with_any, out=np.full(len(rules), np.nan), where=with_any > 0)
+    return found
