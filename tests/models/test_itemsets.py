@@ -247,6 +247,11 @@ def test_too_many_sets_are_refused_or_the_support_rises():
     with pytest.raises(ModelError, match="1,000 at most; in 2 baskets or more there are more. Raise the support"):
         frequent_itemsets(baskets, 2, most=1000)
     assert len(frequent_itemsets(baskets, 30)) == 2**20 - 1
+    some = random_baskets(500, 30, 5, 0)
+    fewer = largest_itemsets(some, 2, longest=2, most=100)
+    assert fewer.least > 2
+    assert told(fewer) == by_hand(some, fewer.least, 2)
+    assert len(by_hand(some, fewer.least - 1, 2)) > 100 >= len(fewer)
     assert (len(largest_itemsets(baskets, 2, most=1000)), largest_itemsets(baskets, 2, most=1000).least > 30) == (
         0,
         True,

@@ -97,14 +97,14 @@ def listed(baskets: Baskets, products: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(ends), products.take(pa.array(baskets.item)))
 
 
-def lines_of(history: History, made_from: str) -> pa.Table:
+def lines_of(history: History, made_from: str, sold: pa.Table | None = None) -> pa.Table:
     """Return one row per line of a basket: ``basket_id, product_id, customer_id, country, day``, of orders or of visits.
 
     ``orders``: sold lines; ``sessions``: what a visit put into the cart or bought; ``views``: what it looked at, too.
-    Raises ModelError for another source.
+    ``sold``: the sold lines, where they have been read already. Raises ModelError for another source.
     """
     if made_from == ORDERS:
-        lines = history.sale_lines()
+        lines = history.sale_lines() if sold is None else sold
         return lines.select(["order_id", PRODUCT_ID, CUSTOMER_ID, "country", "ordered_on"]).rename_columns(
             [BASKET_ID, PRODUCT_ID, CUSTOMER_ID, "country", "day"]
         )

@@ -185,7 +185,8 @@ class Baskets(Subject):
         given: Mapping[str, pa.Table] | None = None,
     ) -> dict[str, pa.Table]:
         """Return ``itemsets``, ``basket_rules`` and ``bundles`` as of a moment; see ``Subject.predict``."""
-        log = log_of(lines_of(history, self.made_from), basket_limit=self.basket_limit).between(None, as_of)
+        sold = history.sale_lines()
+        log = log_of(lines_of(history, self.made_from, sold), basket_limit=self.basket_limit).between(None, as_of)
         if not log.baskets.n_baskets:
             return {table.name: table.empty() for table in self.tables}
         week, n_weeks = _weeks(log, as_of)
@@ -213,7 +214,7 @@ class Baskets(Subject):
             rules.append(rule_rows(found, log.products, names, where, self.confidence, most))
         assert whole is not None  # noqa: S101 - the scope of all baskets is always among them
         chosen = bundles_of(whole.earlier, whole.earlier_rules, whole.was_found)
-        prices = prices_of(history.sale_lines(), catalogue, log.products)
+        prices = prices_of(_before(sold, as_of), catalogue, log.products)
         offer = offers(chosen, log.baskets.only(week != NONE), prices, discount=self.discount, uptake=self.uptake)
         told = {"discount": self.discount, "uptake": self.uptake, "n_weeks_later": n_weeks, **stamp}
         tables = (
@@ -457,6 +458,10 @@ def _names(products: pa.Array, catalogue: pa.Table) -> list[str]:
     told = zip(catalogue["product_id"].to_pylist(), catalogue["description"].to_pylist(), strict=True)
     known = {product: text.strip() for product, text in told if text and text.strip()}
     return [known.get(product, product) for product in products.to_pylist()]
+
+
+def _before(lines: pa.Table, day: date) -> pa.Table:
+    return lines.filter(pc.less(lines["ordered_on"].cast(pa.date32()), pa.scalar(day, pa.date32())))
 
 
 def _segments(given: Mapping[str, pa.Table]) -> dict[str, str]:

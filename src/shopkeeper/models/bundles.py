@@ -132,7 +132,8 @@ def prices_of(lines: pa.Table, catalogue: pa.Table, products: pa.Array) -> Price
     if currency:
         lines = lines.filter(pc.equal(lines["currency"], currency))
     day = lines["ordered_on"].cast(pa.date32()).cast(pa.int32()).to_numpy()
-    item = pc.fill_null(pc.index_in(lines[PRODUCT_ID].cast(pa.string()), products), -1).to_numpy()
+    sold, known = numbered(lines[PRODUCT_ID])
+    item = np.append(pc.fill_null(pc.index_in(known, products), -1).to_numpy().astype(np.int64), -1)[sold]
     price = lines["unit_price"].to_numpy()
     is_late = day > day.max(initial=0) - PRICE_DAYS
     usual = _medians(item, price, len(products))

@@ -21,6 +21,7 @@ WORD = 64
 BLOCK_WORDS = 2**21
 """How many words of bits one step of joins may hold: 16 MB."""
 MOST_ITEMSETS = 2_000_000
+MOST_COUNTED = 10
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,18 @@ def frequent_itemsets(baskets: Baskets, least: int, *, longest: int = 0, most: i
         ) from None
 
 
+def _raised(itemsets: Itemsets, most: int) -> Itemsets:
+    """Return the itemsets at the smallest support at which they are ``most``."""
+    if len(itemsets) <= most:
+        return itemsets
+    least = int(np.sort(np.concatenate(itemsets.counts))[-most - 1]) + 1
+    kept = [counts >= least for counts in itemsets.counts]
+    sets = [rows[is_kept] for rows, is_kept in zip(itemsets.sets, kept, strict=True)]
+    counts = [told[is_kept] for told, is_kept in zip(itemsets.counts, kept, strict=True)]
+    last = max((place for place, told in enumerate(counts) if len(told)), default=0) + 1
+    return Itemsets(itemsets.n_baskets, least, tuple(sets[:last]), tuple(counts[:last]))
+
+
 class _TooManyError(Exception):
     """More sets than may be."""
 
@@ -149,12 +162,16 @@ def _mined(baskets: Baskets, least: int, longest: int, most: int) -> Itemsets:
 
 
 def largest_itemsets(baskets: Baskets, least: int, *, longest: int = 0, most: int = MOST_ITEMSETS) -> Itemsets:
-    """Return the frequent itemsets at the smallest of ``least``, half as much more, … baskets at which they are ``most``.
+    """Return the frequent itemsets in ``least`` baskets or more, or in more where there are more than ``most``.
 
-    As ``frequent_itemsets``, but what would be too many is not an error: the support rises until they are few enough.
+    As ``frequent_itemsets``, but what would be too many is not an error: the support rises until they are few enough. Of
+    pairs to the smallest at which they are, of longer sets in steps of a half.
     """
     while True:
         try:
+            if longest == 2:
+                # Pairs that are too many to keep are soon counted, and tell at which support they are not.
+                return _raised(_mined(baskets, least, longest, MOST_COUNTED * most), most)
             return _mined(baskets, least, longest, most)
         except _TooManyError:
             least = least + max(least // 2, 1)
