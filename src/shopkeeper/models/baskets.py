@@ -346,7 +346,7 @@ class Baskets(Subject):
                 (chosen, PopularPairs.name), places[chosen], places[PopularPairs.name], units, seed
             ),
             against_champion=against_champion,
-            curves={"completion": _completion(places), "stability": stability},
+            curves={"completion": _completion(places), "rule_stability": stability},
             facts={
                 "baskets": split.log.baskets.n_baskets,
                 "baskets_left_out": split.log.n_left_out,
