@@ -9,12 +9,12 @@ share of false ones is held down by Benjamini and Hochberg (1995), over all rule
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shopkeeper.models.itemsets import Itemsets, Whole
+from shopkeeper.models.itemsets import Itemsets, Whole, ascending
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -227,10 +227,10 @@ def _filled(
 def _parts(rules: Rules, *, every: bool) -> Iterator[tuple[Whole, Whole, Whole]]:
     """Yield rows of rules, a part of their antecedents, and that part with the consequent: all but one item, or any part."""
     wide = (rules.consequent != NONE).sum(axis=1)
-    for length, n_right in np.unique(np.column_stack([rules.n_items, wide]), axis=0).tolist():
+    for length, n_right in product(np.unique(rules.n_items).tolist(), np.unique(wide).tolist()):
         rows = np.flatnonzero((rules.n_items == length) & (wide == n_right))
         for size in range(0 if every else length - 1, length):
             for chosen in combinations(range(length), size):
                 part = rules.antecedent[rows][:, list(chosen)]
-                whole = np.sort(np.concatenate([part, rules.consequent[rows, :n_right]], axis=1), axis=1)
+                whole = ascending(np.concatenate([part, rules.consequent[rows, :n_right]], axis=1))
                 yield rows, part, whole

@@ -164,17 +164,20 @@ def _mined(baskets: Baskets, least: int, longest: int, most: int) -> Itemsets:
 def largest_itemsets(baskets: Baskets, least: int, *, longest: int = 0, most: int = MOST_ITEMSETS) -> Itemsets:
     """Return the frequent itemsets in ``least`` baskets or more, or in more where there are more than ``most``.
 
-    As ``frequent_itemsets``, but what would be too many is not an error: the support rises until they are few enough. Of
-    pairs to the smallest at which they are, of longer sets in steps of a half.
+    As ``frequent_itemsets``, but what would be too many is not an error: the support rises to the smallest at which items and
+    pairs are few enough, and on in steps of a half until all sets are.
     """
+    pairs = None
     while True:
         try:
-            if longest == 2:
+            if pairs is None and longest != 1:
                 # Pairs that are too many to keep are soon counted, and tell at which support they are not.
-                return _raised(_mined(baskets, least, longest, MOST_COUNTED * most), most)
-            return _mined(baskets, least, longest, most)
+                pairs = _raised(_mined(baskets, least, 2, MOST_COUNTED * most), most)
+                least = pairs.least
+            return pairs if pairs is not None and longest == 2 else _mined(baskets, least, longest, most)
         except _TooManyError:
-            least = least + max(least // 2, 1)
+            # Ten times too many at a support are still too many at twice that.
+            least = 2 * least if pairs is None and longest != 1 else least + max(least // 2, 1)
 
 
 def counts_in(baskets: Baskets, sets: Sequence[Whole]) -> tuple[Whole, ...]:
@@ -196,6 +199,15 @@ def counts_in(baskets: Baskets, sets: Sequence[Whole]) -> tuple[Whole, ...]:
             counts[start : start + step] = np.bitwise_count(together).sum(axis=0, dtype=np.int64)
         told.append(counts)
     return tuple(told)
+
+
+def ascending(rows: Whole) -> Whole:
+    """Return each row's items in ascending order; short rows without NumPy's cost of a sort for each."""
+    if rows.shape[1] < 2:
+        return rows
+    if rows.shape[1] == 2:
+        return np.column_stack([rows.min(axis=1), rows.max(axis=1)])
+    return np.sort(rows, axis=1)
 
 
 @dataclass(frozen=True)
@@ -256,7 +268,7 @@ class _Found:
         """Return the sets of each length with the items' own numbers, ascending, and their counts."""
         sets, counts = [], []
         for length in sorted(self.parts):
-            rows = np.sort(self.ids[np.concatenate([part for part, _ in self.parts[length]])], axis=1)
+            rows = ascending(self.ids[np.concatenate([part for part, _ in self.parts[length]])])
             told = np.concatenate([count for _, count in self.parts[length]])
             order = np.lexsort(rows.T[::-1])
             if length == 1 or len(rows):

@@ -17,7 +17,7 @@ from shopkeeper.models.association_rules import (
     rules_of,
     upper_tail,
 )
-from shopkeeper.models.itemsets import Baskets, Itemsets, Whole, counts_in, largest_itemsets
+from shopkeeper.models.itemsets import Baskets, Itemsets, Whole, ascending, counts_in, largest_itemsets
 
 LEVEL = 0.05
 WEEK = 7
@@ -128,7 +128,7 @@ def recounted(itemsets: Itemsets, rules: Rules) -> Rules:
     for length in np.unique(rules.n_items).tolist():
         rows = np.flatnonzero(rules.n_items == length)
         left, right = rules.antecedent[rows, :length], rules.consequent[rows]
-        n_both[rows] = itemsets.counts_of(np.sort(np.concatenate([left, right], axis=1), axis=1))
+        n_both[rows] = itemsets.counts_of(ascending(np.concatenate([left, right], axis=1)))
         n_antecedent[rows], n_consequent[rows] = itemsets.counts_of(left), itemsets.counts_of(right)
     return Rules(rules.antecedent, rules.consequent, n_both, n_antecedent, n_consequent, itemsets.n_baskets)
 
