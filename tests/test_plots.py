@@ -77,6 +77,16 @@ CURVES = {
         "other": ["net_sales", "return_share", "n_products"],
         "rho": [0.99, -0.97, 0.6],
     },
+    "completion": {
+        "k": [1, 2, 1, 2],
+        "model": ["pair_rules", "pair_rules", "popular_pairs", "popular_pairs"],
+        "hits": [0.1, 0.25, 0.05, 0.1],
+    },
+    "rule_stability": {
+        "lift_before": [2.0, 12.5, 3.0, 1.5],
+        "lift_later": [2.2, 10.0, 0.0, 1.2],
+        "holds": [True, True, False, False],
+    },
     "principal_components": {
         "x": [0, 1, 2],
         "y": [1, 0, 1],
@@ -172,6 +182,8 @@ def test_small_plots_do_not_overlap(name):
 
 
 TITLES = {
+    "completion": "Of 2 products named, pair_rules has the hidden one in 25 % of baskets",
+    "rule_stability": "50 % of the rules hold in later weeks by more than chance; 75 % have a lift above 1 there",
     "value_by_tenth": "Of 3 equal groups, the one expected to bring the most brought 60 % of all value; 70 % was expected",
     "order_days_by_frequency": "120 order days came; 125 were expected (4 % more)",
     "tracking": "In the held-out weeks 20 repeat order days came; 15 were expected (25 % fewer)",

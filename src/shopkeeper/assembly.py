@@ -8,6 +8,7 @@ from typing import Any
 
 from shopkeeper import vocabulary as v
 from shopkeeper.lake import Lake
+from shopkeeper.models.baskets import Baskets
 from shopkeeper.models.churn import Churn
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
@@ -27,6 +28,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.CHURN: Churn,
     v.LIFETIME: Lifetime,
     v.LABEL_MODEL: Labels,
+    v.BASKETS: Baskets,
 }
 
 
@@ -116,6 +118,7 @@ def subjects(settings: Settings) -> dict[str, Subject]:
         v.CHURN: {"horizon_days": settings.churn.horizon_days},
         v.LIFETIME: {"horizon_days": settings.lifetime.horizon_days, "margin": settings.lifetime.margin},
         v.LABEL_MODEL: {},
+        v.BASKETS: vars(settings.baskets),
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}

@@ -24,6 +24,8 @@ FILE = "shopkeeper.toml"
 SECRETS = "secrets.toml"
 PROFILES = ("dev", "prod")
 PREFIX = "SHOPKEEPER__"
+SHARES = ("support", "confidence", "discount", "uptake")
+"""Settings of ``[baskets]`` from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,21 @@ class Sessions:
 
 @dataclass(frozen=True)
 class Baskets:
-    """``pair_minimum``: in how many baskets two products must stand together to be a pair; ``basket_limit``: baskets of
-    more products than this are counted, but make no pairs.
+    """What counts as a basket, and what is told of baskets.
+
+    ``pair_minimum``: in how many baskets two products must stand together to be a pair; ``basket_limit``: baskets of
+    more products than this are counted, but make no pairs; ``made_from``: orders, sessions (carts and purchases of a visit)
+    or views; ``support`` and ``confidence``: the least of an itemset and of a rule, as shares (support 0: chosen from the
+    data); ``discount`` and ``uptake`` of bundles: what is taken off, and who is assumed to take it.
     """
 
     pair_minimum: int = 5
     basket_limit: int = 100
+    made_from: str = "orders"
+    support: float = 0.0
+    confidence: float = 0.1
+    discount: float = 0.1
+    uptake: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,7 @@ class Models:
     server, empty for a SQLite file in the project.
     """
 
-    subjects: str = "segments churn lifetime labels"
+    subjects: str = "segments churn lifetime labels baskets"
     seed: int = 7
     retrain_days: int = 30
     registry: str = ""
@@ -366,6 +377,7 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("publishing.keep", sections["publishing"].keep, 1),
         ("baskets.pair_minimum", sections["baskets"].pair_minimum, 1),
         ("baskets.basket_limit", sections["baskets"].basket_limit, 2),
+        *((f"baskets.{name}", getattr(sections["baskets"], name), 0) for name in SHARES),
         ("sessions.gap_minutes", sections["sessions"].gap_minutes, 1),
         ("outliers.quantity_fence", sections["outliers"].quantity_fence, 0),
         ("outliers.price_z", sections["outliers"].price_z, 0),
@@ -381,7 +393,11 @@ def _check(sections: MappingType[str, Any]) -> None:
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")
+    for name in SHARES:
+        if (share := getattr(sections["baskets"], name)) > 1:
+            raise SettingsError(f"baskets.{name} must be a share, at most 1; got {share}. Lower it.")
     for name, chosen, known in (
+        ("baskets.made_from", sections["baskets"].made_from, ("orders", "sessions", "views")),
         ("features.orders_from", sections["features"].orders_from, ("order_lines", "events")),
         ("drift.policy", sections["drift"].policy, ("warn", "retrain", "stop")),
     ):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from shopkeeper.evaluation import METRICS, Report
+from shopkeeper.plots.baskets import completion, rule_stability
 from shopkeeper.plots.canvas import BLUE, FAINT, INK, SOFT, Columns, blank, png, svg
 from shopkeeper.plots.chances import calibration, confusion, gain, lift, pr, roc
 from shopkeeper.plots.features import correlated_pairs, correlation, histogram, importances
@@ -25,6 +26,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(value_by_tenth, order_days_by_frequency, tracking),
         *(choice, segments, scatter, principal_components),
         *(correlation, correlated_pairs, histogram, importances),
+        *(completion, rule_stability),
     )
 }
 """How a curve is drawn, by the first part of its name."""
@@ -38,6 +40,8 @@ OF_HELD_OUT = {
     "value_by_tenth",
     "order_days_by_frequency",
     "importances",
+    "completion",
+    "rule_stability",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 

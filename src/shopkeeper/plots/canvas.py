@@ -99,14 +99,18 @@ def thousands(axis: Any) -> None:
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def logarithmic(axes: "Axes") -> None:
-    """Make the upward axis logarithmic, with ticks at 1, 2 and 5 of each power of ten."""
-    from matplotlib.ticker import LogLocator, NullLocator
+def logarithmic(axes: "Axes", *, both: bool = False) -> None:
+    """Make the upward axis logarithmic, with ticks at 1, 2 and 5 of each power of ten; with ``both``, the other one, too."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    thousands(axes.yaxis)
+    for axis, rescale in ((axes.yaxis, axes.set_yscale), (axes.xaxis, axes.set_xscale))[: 2 if both else 1]:
+        rescale("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_locator(NullLocator())
+        if both:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
+            thousands(axis)
 
 
 def bare(axes: "Axes") -> None:
