@@ -21,7 +21,7 @@ PRIOR_DAYS = 4.0
 
 @dataclass(frozen=True)
 class Past:
-    """Open days of some series and the weekdays ahead: ``units`` (series x days), ``weekday`` of each day and of each ``ahead``."""
+    """Open days of some series: ``units`` (series x days), the ``weekday`` of each, and those of the open days ``ahead``."""
 
     units: Matrix
     weekday: NDArray[np.int64]

@@ -96,7 +96,7 @@ class Series:
 
         ``level, series, as_of, units`` (of each day, null where the shop was closed)``, price`` (of each day)``,
         days_to_holiday`` (of each day and of each ahead)``, open_ahead`` (whether each day ahead is open)``, weight`` (the
-        series' share of its level's money in the last 28 days).
+        series' share of its level's money in the last 28 days)``, parent`` (of a product, its category).
         """
         n, days = self.units.shape
         calendar = self.calendar
@@ -113,6 +113,7 @@ class Series:
                 "days_to_holiday": _lists(pa.array(np.tile(holidays, n)), n),
                 "open_ahead": _lists(pa.array(np.tile(flags, n)), n),
                 "weight": pa.array(self.weights()),
+                "parent": pa.array(self.parent.tolist(), pa.string()),
             }
         )
 
@@ -179,8 +180,13 @@ def series_of(
         above = [""] * len(keys)
         if level == PRODUCT:
             above = _categories(lines, code, len(keys))
-            share = _in_stock(history.stock_days(), keys, first, days, lines, code, at)
-            of_level, censored = _uncensored(of_level, share, opened)
+            share = _in_stock(history.stock_days(), keys, first, days, lines, code)
+            corrected, censored = _uncensored(of_level, share, opened)
+            more, of_level = corrected - of_level, corrected
+            matrices[0] = matrices[0] + more.sum(axis=0)
+            categories = [key for each, key in names if each == CATEGORY]
+            if categories:
+                np.add.at(matrices[-1], [categories.index(one) for one in above], more)
             most = np.sort(np.argsort(-(of_level > 0).sum(axis=1), kind="stable")[:MOST_PRODUCTS])
             keys, above = [keys[one] for one in most], [above[one] for one in most]
             of_level, of_money = of_level[most], of_money[most]
@@ -247,7 +253,6 @@ def _in_stock(
     days: int,
     lines: pa.Table,
     code: NDArray[np.int64],
-    at: NDArray[np.int64],
 ) -> Matrix | None:
     """Return for each product and day the share of its demand that could be served; None without inventory.
 
