@@ -1,7 +1,7 @@
 """Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 from shopkeeper import vocabulary as v
 from shopkeeper.lake import Lake
 from shopkeeper.models.churn import Churn
+from shopkeeper.models.demand import Demand
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
 from shopkeeper.models.segments import Segments
+from shopkeeper.models.stock_advice import Policy
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
@@ -27,6 +29,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.CHURN: Churn,
     v.LIFETIME: Lifetime,
     v.LABEL_MODEL: Labels,
+    v.DEMAND: Demand,
 }
 
 
@@ -116,6 +119,12 @@ def subjects(settings: Settings) -> dict[str, Subject]:
         v.CHURN: {"horizon_days": settings.churn.horizon_days},
         v.LIFETIME: {"horizon_days": settings.lifetime.horizon_days, "margin": settings.lifetime.margin},
         v.LABEL_MODEL: {},
+        v.DEMAND: {
+            "horizon_days": settings.demand.horizon_days,
+            "levels": tuple(settings.demand.levels.split()),
+            "country": settings.shop.country,
+            "policy": Policy(**asdict(settings.stock)),
+        },
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}
