@@ -34,7 +34,7 @@ from shopkeeper.models import demand_statistical as statistical
 from shopkeeper.models.calendar import day_of, number_of
 from shopkeeper.models.demand_hierarchy import WAYS, tree_of
 from shopkeeper.models.demand_methods import BASELINE, Matrix, Past
-from shopkeeper.models.demand_model import KINDS, RARE, Demand as DemandModel, SeasonalNaive
+from shopkeeper.models.demand_model import KINDS, RARE, Demand as DemandModel, SeasonalNaive, sizes
 from shopkeeper.models.demand_series import LEVELS, PRODUCT, TOTAL, Series, series_of, weekdays
 from shopkeeper.models.model import (
     Column,
@@ -54,6 +54,8 @@ from shopkeeper.vocabulary import AS_OF, DEMAND, PRODUCT_ID
 WEEK = 7
 HELD_OUT_DAYS, HELD_OUT_ORIGINS = 56, 4
 SOLD_DAYS = 180
+NORMAL_90 = 1.6448536269514722
+"""Nine in ten normal errors are below so many standard deviations: bulk orders would blow up a root mean square."""
 SHOWN_DAYS = 84
 STEPS = 5
 DAILY, WEEKLY = "daily", "weekly"
@@ -382,23 +384,34 @@ def _forecast(model: Model, series: Series, rows: pa.Table) -> Forecast:
     horizon = _horizon(model)
     scores = model.score(rows)
     told = _matrix(scores["units"], horizon)
+    spread, usual = (np.asarray(scores[name].to_numpy(), np.float64) for name in ("spread", "usual"))
     way = getattr(model, "way", "")
     tree = tree_of(series.level, series.key, series.parent)
     units = told
     if way in WAYS and tree is not None:
-        units = WAYS[way](tree, told, np.asarray(scores["spread"].to_numpy(), np.float64) ** 2)
+        units = WAYS[way](tree, told, spread**2)
         naive = np.isin(series.level, model.parameters.get("naive_levels", []))
         units[naive] = told[naive]
     weeks = horizon // WEEK
-    week_units = units[:, : weeks * WEEK].reshape(len(units), weeks, WEEK).sum(axis=2)
+    quantile = _matrix(scores["quantile"], horizon)
+    size = np.where(quantile > 0, sizes(units, spread, usual), 0.0)
+    week_size = np.sqrt(_by_week(size**2, weeks))
+    week_margin = week_size * (_matrix(scores["week_quantile"], weeks) if weeks else 0.0)
+    # Without a whole week, days are taken to be independent.
+    of_week = week_margin.mean(axis=1) if weeks else np.sqrt(WEEK) * (size * quantile).mean(axis=1)
     return Forecast(
         units,
-        _matrix(scores["margin"], horizon),
-        week_units,
-        _matrix(scores["week_margin"], weeks) if weeks else np.zeros((len(units), 0)),
-        np.asarray(scores["week_spread"].to_numpy(), np.float64),
+        size * quantile,
+        _by_week(units, weeks),
+        week_margin,
+        of_week / NORMAL_90,
         scores["method"].to_pylist(),
     )
+
+
+def _by_week(values: Matrix, weeks: int) -> Matrix:
+    """Return the sums of whole weeks (series x weeks)."""
+    return np.asarray(values[:, : weeks * WEEK].reshape(len(values), weeks, WEEK).sum(axis=2))
 
 
 def _is_shown(series: Series) -> NDArray[np.bool_]:
@@ -511,7 +524,7 @@ def _weekly(truth: Matrix, period: Period, moment: date, seen: Series) -> tuple[
     """Return the sums of whole weeks ahead, and which of them the record holds whole."""
     del seen
     weeks = period.horizon // WEEK
-    sums = np.nan_to_num(truth)[:, : weeks * WEEK].reshape(len(truth), weeks, WEEK).sum(axis=2)
+    sums = _by_week(np.nan_to_num(truth), weeks)
     left = period.series.calendar.end - number_of(moment)
     return sums, (np.arange(1, weeks + 1) * WEEK <= left)[None, :]
 
@@ -577,10 +590,7 @@ def _judge(
         baseline=baseline.name,
         candidates=candidates,
         against_baseline=compare_errors(
-            _by_level(ours.errors, level, names),
-            _by_level(naive.errors, level, names),
-            names=(chosen.name, baseline.name),
-            seed=seed,
+            ours.errors, naive.errors, names=(chosen.name, baseline.name), seed=seed
         ),
         against_champion=against_champion,
         curves=curves,
@@ -588,14 +598,6 @@ def _judge(
         notes=notes,
     )
     return report, losing
-
-
-def _by_level(errors: ScaledErrors, level: NDArray[np.str_], names: Sequence[str]) -> ScaledErrors:
-    """Return errors with the weights of each level adding up to 1: levels count alike, as in M5."""
-    weights = errors.weights.copy()
-    for name in names:
-        weights[level == name] /= max(weights[level == name].sum(), 1e-12)
-    return ScaledErrors(errors.sums, errors.counts, weights)
 
 
 def _candidate(model: DemandModel, judged: _Judged, seed: int) -> Candidate:

@@ -14,10 +14,11 @@ from shopkeeper.models.boosted_trees import packed, unpacked
 from shopkeeper.models.demand_methods import Matrix, Past
 
 if TYPE_CHECKING:
+    import lightgbm
     import pandas as pd
 
 ALPHA = 0.1
-MOST_SERIES = 300
+MOST_SERIES = 200
 """So many series teach the trees, those that sell most days first; all may be forecast."""
 TREES = {
     "n_estimators": 100,
@@ -31,6 +32,8 @@ TREES = {
 }
 EXOGENOUS = ("weekday", "days_to_holiday", "price", "log_level")
 TAIL_WEEKS = 6
+MOST_DAYS = 300
+"""So many of the last open days teach the trees."""
 LAGS = 3
 LEAST_DAYS = 40
 LOWEST, HIGHEST = 0.0, 20.0
@@ -47,11 +50,14 @@ def fit_trees(past: Past, price: Matrix, days_to_holiday: Matrix, seed: int) -> 
     chosen = np.sort(np.argsort(-sells, kind="stable")[:MOST_SERIES])
     units = past.units[chosen]
     ratio, level = _ratios(units)
+    days = slice(-MOST_DAYS, None)
     learner = lightgbm.LGBMRegressor(
         **TREES, random_state=seed, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1
     )
     forecaster = _forecaster(learner, past.week)
-    rows = _rows(ratio, past.weekday, days_to_holiday[chosen], price[chosen], level, 0)
+    rows = _rows(
+        ratio[:, days], past.weekday[days], days_to_holiday[chosen][:, days], price[chosen][:, days], level[:, days], 0
+    )
     forecaster.fit(rows, static_features=[], validate_data=False)
     return packed(forecaster.models_["trees"].booster_)
 
@@ -72,7 +78,7 @@ def forecast_trees(
     )
     forecaster.preprocess(rows, static_features=[], dropna=False, validate_data=False)
     names = len(EXOGENOUS) + LAGS + 2
-    forecaster.models_ = {"trees": unpacked(trees, names)}
+    forecaster.models_ = {"trees": _Learnt(unpacked(trees, names))}
     steps = len(past.ahead)
     last = _last_level(past.units)
     ahead = _rows(
@@ -85,6 +91,17 @@ def forecast_trees(
     ).drop(columns="y")
     told = forecaster.predict(steps, X_df=ahead)["trees"].to_numpy().reshape(n, steps)
     return np.asarray(np.clip(told, LOWEST, HIGHEST) * last[:, None], np.float64)
+
+
+class _Learnt:
+    """Trees as ``mlforecast`` asks them: few rows at a time, for which starting threads takes longer than the answer."""
+
+    def __init__(self, trees: "lightgbm.Booster") -> None:
+        self.trees = trees
+
+    def predict(self, rows: "pd.DataFrame") -> NDArray[np.float64]:
+        """Return what the trees say of rows."""
+        return np.asarray(self.trees.predict(rows.to_numpy(np.float64), num_threads=1), np.float64)
 
 
 def _forecaster(learner: Any, week: int) -> Any:

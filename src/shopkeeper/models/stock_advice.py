@@ -130,7 +130,7 @@ def advise(shelves: Shelves, units: Matrix, week_spread: Numbers, policy: Policy
         for mean, days in ((lead, policy.lead_days), (both, cover))
     ]
     expected = share * both[product]
-    reorder_point = np.ceil(_quantile(expected, sds[1], policy.service_level) - SMALL)
+    reorder_point = np.ceil(_quantile(expected, sds[1], policy.service_level) - SMALL) + 0.0
     target = reorder_point + np.ceil(share * daily[product] * policy.review_days - SMALL)
     per_day = share * daily[product]
     told = np.isfinite(shelves.on_hand)
