@@ -166,7 +166,10 @@ class ShopCalendar:
         past = self.first + np.arange(len(self.opened))
         weekday = weekday_of(past)
         by_weekday = np.array(
-            [self.opened[weekday == day][-RECENT:].mean() >= 0.5 if (weekday == day).any() else True for day in range(WEEK)]
+            [
+                self.opened[weekday == day][-RECENT:].mean() >= 0.5 if (weekday == day).any() else True
+                for day in range(WEEK)
+            ]
         )
         coming = self.end + np.arange(days)
         found = by_weekday[weekday_of(coming)]
@@ -184,15 +187,18 @@ class ShopCalendar:
                 found[place] &= not mostly_shut if before is None else bool(self.opened[before - self.first])
         return self._around_holidays(found, coming, by_weekday, last_of)
 
-    def _around_holidays(
-        self, found: Flags, coming: Days, by_weekday: Flags, last_of: Mapping[str, int]
-    ) -> Flags:
+    def _around_holidays(self, found: Flags, coming: Days, by_weekday: Flags, last_of: Mapping[str, int]) -> Flags:
         """Close the days as far before and after a holiday as the shop was closed when it came last."""
         found = found.copy()
         for day, name in self.holidays.items():
             before = last_of.get(name)
             # A day moved to a Monday moves otherwise the next year.
-            if before is None or MOVED in name or not coming[0] - CLOSED_RUN <= day <= coming[-1] + CLOSED_RUN or day < self.end:
+            if (
+                before is None
+                or MOVED in name
+                or not coming[0] - CLOSED_RUN <= day <= coming[-1] + CLOSED_RUN
+                or day < self.end
+            ):
                 continue
             at = before - self.first
             if self.opened[at]:

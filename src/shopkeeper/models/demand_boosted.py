@@ -5,6 +5,7 @@ is not above all that the trees have seen. Features: lags and rolling means of t
 holiday, price against its usual one, and the level itself. Ahead, level and price stay what they were last.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 ALPHA = 0.1
 MOST_SERIES = 200
 """So many series teach the trees, those that sell most days first; all may be forecast."""
-TREES = {
-    "n_estimators": 100,
-    "learning_rate": 0.05,
+TREES: Mapping[str, Any] = {
+    "n_estimators": 80,
+    "learning_rate": 0.06,
     "num_leaves": 15,
     "min_child_samples": 40,
     "reg_lambda": 5.0,
@@ -52,7 +53,7 @@ def fit_trees(past: Past, price: Matrix, days_to_holiday: Matrix, seed: int) -> 
     ratio, level = _ratios(units)
     days = slice(-MOST_DAYS, None)
     learner = lightgbm.LGBMRegressor(
-        **TREES, random_state=seed, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1
+        **TREES, random_state=seed, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1
     )
     forecaster = _forecaster(learner, past.week)
     rows = _rows(
@@ -73,9 +74,7 @@ def forecast_trees(
     tail = slice(-TAIL_WEEKS * past.week, None)
     start = days - ratio[:, tail].shape[1]
     forecaster = _forecaster(None, past.week)
-    rows = _rows(
-        ratio[:, tail], past.weekday[tail], days_to_holiday[:, tail], price[:, tail], level[:, tail], start
-    )
+    rows = _rows(ratio[:, tail], past.weekday[tail], days_to_holiday[:, tail], price[:, tail], level[:, tail], start)
     forecaster.preprocess(rows, static_features=[], dropna=False, validate_data=False)
     names = len(EXOGENOUS) + LAGS + 2
     forecaster.models_ = {"trees": _Learnt(unpacked(trees, names))}

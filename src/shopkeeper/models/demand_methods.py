@@ -68,7 +68,7 @@ def week_level(past: Past) -> Matrix:
     """The last week's level x weekday: quick to follow, for series with little noise."""
 
     def level(units: Matrix, factors: Matrix) -> Matrix:
-        return units[:, -past.week :].sum(axis=1) / np.maximum(factors[:, -past.week :].sum(axis=1), 1e-9)
+        return _per_factor(units[:, -past.week :], factors[:, -past.week :])
 
     return _by_weekday(past, level)
 
@@ -78,7 +78,7 @@ def month_weekday_level(past: Past) -> Matrix:
 
     def level(units: Matrix, factors: Matrix) -> Matrix:
         days = WINDOW_WEEKS * past.week
-        return units[:, -days:].sum(axis=1) / np.maximum(factors[:, -days:].sum(axis=1), 1e-9)
+        return _per_factor(units[:, -days:], factors[:, -days:])
 
     return _by_weekday(past, level)
 
@@ -101,7 +101,7 @@ def damped_trend(past: Past) -> Matrix:
     lift = past.units.sum(axis=1) / np.maximum((np.expm1(fitted) * factors[:, past.weekday]).sum(axis=1), 1e-9)
     steps = np.cumsum(DAMPING ** np.arange(1, len(past.ahead) + 1))
     grown = np.expm1(level[:, None] + trend[:, None] * steps)
-    return np.maximum(grown * np.clip(lift, 0.5, 2.0)[:, None] * factors[:, past.ahead], 0.0)
+    return np.asarray(np.maximum(grown * np.clip(lift, 0.5, 2.0)[:, None] * factors[:, past.ahead], 0.0))
 
 
 def croston(past: Past) -> Matrix:
@@ -193,7 +193,12 @@ def _by_weekday(past: Past, level: Callable[[Matrix, Matrix], Matrix]) -> Matrix
 
 def _level(units: Matrix, factors: Matrix, alpha: float) -> Matrix:
     weights = (1 - alpha) ** np.arange(units.shape[1])[::-1]
-    return (units * weights).sum(axis=1) / np.maximum((factors * weights).sum(axis=1), 1e-9)
+    return _per_factor(units * weights, factors * weights)
+
+
+def _per_factor(units: Matrix, factors: Matrix) -> Matrix:
+    """Return what was sold per unit of factor: the level of each series."""
+    return np.asarray(units.sum(axis=1) / np.maximum(factors.sum(axis=1), 1e-9), np.float64)
 
 
 def _smoothed(units: Matrix, alpha: float) -> Matrix:

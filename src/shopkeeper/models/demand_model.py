@@ -54,7 +54,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Test:
+class Origin:
     """One rolling origin: which rows, what was known of them, what came, and what the trees said."""
 
     rows: NDArray[np.int64]
@@ -62,12 +62,19 @@ class Test:
     actual: Matrix
     of_trees: Matrix
     told: Matrix
-    whole: "Test | None" = None
+    whole: "Origin | None" = None
 
-    def of(self, chosen: NDArray[np.bool_]) -> "Test":
+    def of(self, chosen: NDArray[np.bool_]) -> "Origin":
         """Return the part of some rows; those that had not sold yet are left out, for nothing can be said of them."""
         chosen = chosen & self.known.past.units.any(axis=1)
-        return Test(self.rows[chosen], _rows_of(self.known, chosen), self.actual[chosen], self.of_trees[chosen], self.told[chosen], self)
+        return Origin(
+            self.rows[chosen],
+            _rows_of(self.known, chosen),
+            self.actual[chosen],
+            self.of_trees[chosen],
+            self.told[chosen],
+            self,
+        )
 
     def into(self, told: Matrix) -> None:
         """Write what a method says of these rows into the origin they are a part of."""
@@ -137,15 +144,13 @@ class Demand(Model):
         self.tried, self.methods, self.daily, self.weekly = {}, {}, {}, {}
         origins = self._origins(offsets, days)
         groups, counts = np.unique(block.groups, return_counts=True)
-        wanted = {
-            str(group): self.candidates(str(group), int(n)) for group, n in zip(groups, counts, strict=True)
-        }
+        wanted = {str(group): self.candidates(str(group), int(n)) for group, n in zip(groups, counts, strict=True)}
         before = origins[-1][0]
         if before < LEAST_DAYS:
             wanted = {group: [name for name in names if name != BOOSTED] for group, names in wanted.items()}
         uses_trees = any(BOOSTED in names for names in wanted.values())
         self.trees = self._trees(block, before, wanted) if uses_trees else np.zeros(0, np.uint8)
-        tested = [_test(block, at, until, offsets[at:until] - moment) for at, until, moment in origins]
+        tested = [_origin(block, at, until, offsets[at:until] - moment) for at, until, moment in origins]
         by_trees = np.isin(block.groups, [group for group, names in wanted.items() if BOOSTED in names])
         if by_trees.any():
             # All their series at once: most of the time goes into starting.
@@ -183,7 +188,7 @@ class Demand(Model):
         """
         length = int(places[-1]) + 1
         ahead = max(min(self.horizon, length // 3), 1)
-        found = []
+        found: list[tuple[int, int, int]] = []
         for back in range(ORIGINS):
             moment = length - ahead - WEEK * back
             at, until = int(np.searchsorted(places, moment)), int(np.searchsorted(places, moment + ahead))
@@ -211,10 +216,10 @@ class Demand(Model):
             return statistical.forecast(name, block.past)
         raise ModelError(f"a method must be one of {', '.join([*METHODS, BOOSTED, *statistical.NAMES])}; got {name!r}.")
 
-    def _told(self, name: str, part: "Test") -> Matrix:
+    def _told(self, name: str, part: "Origin") -> Matrix:
         return part.of_trees if name == BOOSTED else self._forecast(name, part.known)
 
-    def _agree(self, rows: pa.Table, tested: Sequence["Test"], weights: NDArray[np.float64]) -> None:
+    def _agree(self, rows: pa.Table, tested: Sequence["Origin"], weights: NDArray[np.float64]) -> None:
         """Choose the way in which levels are made to agree, and make the origins' forecasts agree."""
         level, key, parent = (np.array(rows[name].to_pylist(), np.str_) for name in ("level", "series", "parent"))
         self.agreed = {}
@@ -223,13 +228,18 @@ class Demand(Model):
             # Past days add up by themselves.
             self.way = AS_TOLD
             return
-        named = self.parameters.get("way")
-        ways = [named] if named in WAYS else list(WAYS)
+        named: str = self.parameters.get("way", "")
+        ways: list[str] = [named] if named in WAYS else list(WAYS)
         told: dict[str, list[Matrix]] = {}
         for way in ways:
             told[way] = [WAYS[way](tree, test.told, self._variance(test)) for test in tested]
             errors = [
-                np.mean([test.of(level == each).error(forecast[test.of(level == each).rows], weights) for each in np.unique(level)])
+                np.mean(
+                    [
+                        test.of(level == each).error(forecast[test.of(level == each).rows], weights)
+                        for each in np.unique(level)
+                    ]
+                )
                 for test, forecast in zip(tested, told[way], strict=True)
             ]
             self.agreed[way] = float(np.mean(errors))
@@ -238,11 +248,11 @@ class Demand(Model):
             test.told[:] = forecast
 
     @staticmethod
-    def _variance(test: "Test") -> NDArray[np.float64]:
+    def _variance(test: "Origin") -> NDArray[np.float64]:
         """Return how far off each series' forecasts were at an origin's own past: by its spread."""
         return spread_of(test.known.past) ** 2
 
-    def _calibrate(self, group: str, parts: Sequence["Test"]) -> None:
+    def _calibrate(self, group: str, parts: Sequence["Origin"]) -> None:
         """Keep, by weeks ahead, what nine in ten scaled errors stay below, and the errors' root mean square."""
         daily: list[list[NDArray[np.float64]]] = [[] for _ in range(-(-self.horizon // WEEK))]
         weekly: list[list[NDArray[np.float64]]] = [[] for _ in daily]
@@ -343,7 +353,8 @@ def groups_of(levels: NDArray[np.str_], units: Matrix) -> NDArray[np.str_]:
 
 def alive(told: Matrix, past: Past) -> Matrix:
     """Return forecasts that are never below zero, and zero for what has not sold in half a year."""
-    return np.maximum(told, 0.0) * past.units[:, -ENDED_WEEKS * past.week :].any(axis=1)[:, None]
+    sells = np.asarray((past.units[:, -ENDED_WEEKS * past.week :] > 0).sum(axis=1) > 0)
+    return np.asarray(np.maximum(told, 0.0) * sells[:, None], np.float64)
 
 
 def spread_of(past: Past) -> NDArray[np.float64]:
@@ -353,7 +364,7 @@ def spread_of(past: Past) -> NDArray[np.float64]:
     """
     recent = past.units[:, -SPREAD_WEEKS * past.week :]
     mean = np.maximum(recent.mean(axis=1), past.units.mean(axis=1))
-    return np.maximum(np.sqrt(np.maximum(recent.var(axis=1), mean)), LEAST_SPREAD)
+    return np.asarray(np.maximum(np.sqrt(np.maximum(recent.var(axis=1), mean)), LEAST_SPREAD), np.float64)
 
 
 def usual_of(past: Past) -> NDArray[np.float64]:
@@ -428,7 +439,9 @@ def _blocks(rows: pa.Table, horizon: int) -> list[tuple[NDArray[np.int64], Block
                 f"{len(opened_ahead)} as of {moment}. Train the model anew."
             )
         if (lengths["price"][places] != days).any() or (lengths["days_to_holiday"][places] != days + horizon).any():
-            raise ModelError(f"rows of demand must have a price and a holiday for each day; those of {moment} have not.")
+            raise ModelError(
+                f"rows of demand must have a price and a holiday for each day; those of {moment} have not."
+            )
         weekday = weekday_of(number_of(moment) - days + np.arange(days + horizon))
         units = values[starts[places][:, None] + np.arange(days)][:, opened]
         price_starts = np.concatenate([[0], np.cumsum(lengths["price"])])[places][:, None]
@@ -451,7 +464,7 @@ def _blocks(rows: pa.Table, horizon: int) -> list[tuple[NDArray[np.int64], Block
     return found
 
 
-def _test(block: Block, at: int, until: int, ahead: NDArray[np.int64]) -> Test:
+def _origin(block: Block, at: int, until: int, ahead: NDArray[np.int64]) -> Origin:
     """Return a block as it was known after ``at`` open days, and what came until ``until``; ``ahead``: how many days each
     of those lay ahead.
     """
@@ -467,7 +480,7 @@ def _test(block: Block, at: int, until: int, ahead: NDArray[np.int64]) -> Test:
         block.groups,
     )
     actual = past.units[:, at:until]
-    return Test(np.arange(len(actual)), known, actual, np.zeros_like(actual), np.zeros_like(actual))
+    return Origin(np.arange(len(actual)), known, actual, np.zeros_like(actual), np.zeros_like(actual))
 
 
 def _rows_of(block: Block, chosen: NDArray[np.bool_]) -> Block:

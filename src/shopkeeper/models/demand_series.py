@@ -35,6 +35,7 @@ LEAST_IN_STOCK = 0.3
 WEIGHT_DAYS = 28
 AHEAD = 400
 """Holidays are known so many days ahead."""
+LEAST_PRICE, MOST_PRICE = 0.2, 5.0
 CENT = 1e4
 """Money is added up in whole parts of this, so that the order of lines does not count."""
 
@@ -69,11 +70,13 @@ class Series:
         """The mean price of each day against the series' usual one; on days without a sale, that of the day before."""
         with np.errstate(divide="ignore", invalid="ignore"):
             price = np.where((self.units > 0) & (self.sales > 0), self.sales / self.units, np.nan)
-            usual = np.nan_to_num(np.nanmedian(np.where(np.isnan(price).all(axis=1)[:, None], 1.0, price), axis=1), nan=1.0)
-        known = ~np.isnan(price)
+        known = np.isfinite(price)
+        never = ~known.any(axis=1)
+        price[never] = 1.0
+        usual = np.nanmedian(price, axis=1)
         place = np.maximum.accumulate(np.where(known, np.arange(price.shape[1]), -1), axis=1)
         filled = np.where(place >= 0, np.take_along_axis(price, np.maximum(place, 0), axis=1), usual[:, None])
-        return np.clip(filled / usual[:, None], 0.2, 5.0)
+        return np.asarray(np.clip(filled / usual[:, None], LEAST_PRICE, MOST_PRICE), np.float64)
 
     def until(self, moment: date) -> "Series":
         """Return the series as they were known at a moment: nothing of that day or later, and no series without a sale."""
@@ -231,7 +234,7 @@ def _orders_by_day(lines: pa.Table, at: NDArray[np.int64], days: int) -> NDArray
 
 
 def _sums(place: NDArray[np.int64], values: NDArray[np.float64], n: int, days: int) -> Matrix:
-    return np.bincount(place, weights=values, minlength=n * days).reshape(n, days)
+    return np.asarray(np.bincount(place, weights=values, minlength=n * days), np.float64).reshape(n, days)
 
 
 def _categories(lines: pa.Table, code: NDArray[np.int64], n: int) -> list[str]:
@@ -290,7 +293,7 @@ def _in_stock(
     np.add.at(change, (product[empty], start[empty]), weight[shelf[empty]])
     np.add.at(change, (product[empty], stop[empty]), -weight[shelf[empty]])
     out = np.cumsum(change[:, :-1], axis=1) / np.maximum(total, 1e-9)[:, None]
-    return np.clip(1.0 - out, 0.0, 1.0)
+    return np.asarray(np.clip(1.0 - out, 0.0, 1.0), np.float64)
 
 
 def _uncensored(units: Matrix, share: Matrix | None, opened: NDArray[np.bool_]) -> tuple[Matrix, int]:

@@ -53,7 +53,13 @@ def rhythm_of(units: Numbers, week: int) -> Rhythm | None:
     periods = n / np.arange(1, len(power) + 1)
     best = int(np.argmax(share))
     return Rhythm(
-        lags, correlation, NORMAL / np.sqrt(n), periods, share, float(periods[best]), _fisher(float(share[best]), len(share))
+        lags,
+        correlation,
+        NORMAL / np.sqrt(n),
+        periods,
+        share,
+        float(periods[best]),
+        _fisher(float(share[best]), len(share)),
     )
 
 

@@ -97,15 +97,14 @@ def _shares(
     of_store = np.array([number.get(name, -1) for name in recent["store_id"].to_pylist()], np.int64)
     units = np.asarray(recent["quantity"].to_numpy(), np.float64)
     kept = (of_product >= 0) & (of_store >= 0)
-    sold: dict[str, Numbers] = {}
     shelf, codes = of_product[kept] * len(names) + of_store[kept], product * len(names) + code
     keys, inverse = np.unique(np.concatenate([codes, shelf]), return_inverse=True)
     sums = np.bincount(inverse[len(codes) :], weights=units[kept], minlength=len(keys))
-    sold["shelf"] = sums[inverse[: len(codes)]]
+    sold = np.asarray(sums, np.float64)[inverse[: len(codes)]]
     by_store = np.bincount(of_store[kept], weights=units[kept], minlength=len(names)) + 1.0
     prior = by_store[code]
     within = np.bincount(product, weights=prior)
-    weight = sold["shelf"] + PRIOR_UNITS * prior / within[product]
+    weight = sold + PRIOR_UNITS * prior / within[product]
     return np.asarray(weight / np.bincount(product, weights=weight)[product])
 
 
@@ -174,9 +173,7 @@ def _quantile(mean: Numbers, sd: Numbers, level: float) -> Numbers:
     return np.asarray(nbinom.ppf(level, size, size / (size + mean)), np.float64)
 
 
-def _days_left(
-    on_hand: Numbers, share: Numbers, product: NDArray[np.int64], units: Matrix, daily: Numbers
-) -> Numbers:
+def _days_left(on_hand: Numbers, share: Numbers, product: NDArray[np.int64], units: Matrix, daily: Numbers) -> Numbers:
     """Return on which day ahead stock runs out at the expected demand, a fraction of a day included."""
     sums = np.pad(np.cumsum(units, axis=1), ((0, 0), (1, 0)))
     wanted = on_hand / np.maximum(share, SMALL)
