@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shopkeeper.evaluation import METRICS, Report
 from shopkeeper.plots.canvas import BLUE, FAINT, INK, SOFT, Columns, blank, png, svg
 from shopkeeper.plots.chances import calibration, confusion, gain, lift, pr, roc
+from shopkeeper.plots.demand import autocorrelation, backtest, outlook, periodogram
 from shopkeeper.plots.features import correlated_pairs, correlation, histogram, importances
 from shopkeeper.plots.groups import choice, principal_components, scatter, segments
 from shopkeeper.plots.lifetime import order_days_by_frequency, tracking, value_by_tenth
@@ -25,6 +26,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(value_by_tenth, order_days_by_frequency, tracking),
         *(choice, segments, scatter, principal_components),
         *(correlation, correlated_pairs, histogram, importances),
+        *(backtest, outlook, autocorrelation, periodogram),
     )
 }
 """How a curve is drawn, by the first part of its name."""
@@ -38,6 +40,7 @@ OF_HELD_OUT = {
     "value_by_tenth",
     "order_days_by_frequency",
     "importances",
+    "backtest",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 

@@ -99,6 +99,15 @@ def thousands(axis: Any) -> None:
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
+def dates(axis: Any) -> None:
+    """Write an axis's days short, and few enough to be read."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=8)
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator))
+
+
 def logarithmic(axes: "Axes") -> None:
     """Make the upward axis logarithmic, with ticks at 1, 2 and 5 of each power of ten."""
     from matplotlib.ticker import LogLocator, NullLocator
