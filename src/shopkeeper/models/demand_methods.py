@@ -45,7 +45,7 @@ def seasonal_naive(past: Past) -> Matrix:
 
 def moving_average(past: Past) -> Matrix:
     """The mean of the last four weeks, the same for every day."""
-    mean = past.units[:, -WINDOW_WEEKS * past.week :].mean(axis=1)
+    mean = _means(past.units[:, -WINDOW_WEEKS * past.week :])
     return np.repeat(mean[:, None], len(past.ahead), axis=1)
 
 
@@ -90,7 +90,7 @@ def damped_trend(past: Past) -> Matrix:
     """
     factors = weekday_factors(past)
     known = np.log1p(past.units / np.maximum(factors[:, past.weekday], 0.05))
-    level, trend = known[:, : past.week].mean(axis=1), np.zeros(len(known))
+    level, trend = _sums(known[:, : past.week]) / past.week, np.zeros(len(known))
     fitted = np.empty_like(known)
     for day in range(known.shape[1]):
         hoped = level + DAMPING * trend
@@ -98,7 +98,7 @@ def damped_trend(past: Past) -> Matrix:
         error = known[:, day] - hoped
         level = hoped + ALPHA * error
         trend = DAMPING * trend + TREND * ALPHA * error
-    lift = past.units.sum(axis=1) / np.maximum((np.expm1(fitted) * factors[:, past.weekday]).sum(axis=1), 1e-9)
+    lift = _per_factor(past.units, np.expm1(fitted) * factors[:, past.weekday])
     steps = np.cumsum(DAMPING ** np.arange(1, len(past.ahead) + 1))
     grown = np.expm1(level[:, None] + trend[:, None] * steps)
     return np.asarray(np.maximum(grown * np.clip(lift, 0.5, 2.0)[:, None] * factors[:, past.ahead], 0.0))
@@ -119,7 +119,7 @@ def tsb(past: Past) -> Matrix:
     units = past.units
     sold = units > 0
     n_sold = np.maximum(sold.sum(axis=1), 1)
-    size, chance = units.sum(axis=1) / n_sold, sold.mean(axis=1)
+    size, chance = _sums(units) / n_sold, sold.mean(axis=1)
     for day in range(units.shape[1]):
         is_sold = sold[:, day]
         size = np.where(is_sold, size + SLOW * (units[:, day] - size), size)
@@ -129,7 +129,7 @@ def tsb(past: Past) -> Matrix:
 
 def long_average(past: Past) -> Matrix:
     """The mean of the last 13 weeks: for what sells rarely."""
-    mean = past.units[:, -13 * past.week :].mean(axis=1)
+    mean = _means(past.units[:, -13 * past.week :])
     return np.repeat(mean[:, None], len(past.ahead), axis=1)
 
 
@@ -176,12 +176,12 @@ def weekday_factors(past: Past) -> Matrix:
     if week % 2 == 0:
         level = (level[:, 1:] + level[:, :-1]) / 2
     middle, days = units[:, half : half + level.shape[1]], weekday[half : half + level.shape[1]]
-    usual = np.maximum(level.mean(axis=1), 1e-12)
+    usual = np.maximum(_sums(level) / level.shape[1], 1e-12)
     factors = np.ones((len(units), WEEK))
     for day in np.unique(days).tolist():
         chosen = days == day
-        factors[:, day] = (middle[:, chosen].sum(axis=1) + PRIOR_DAYS * usual) / (
-            level[:, chosen].sum(axis=1) + PRIOR_DAYS * usual
+        factors[:, day] = (_sums(middle[:, chosen]) + PRIOR_DAYS * usual) / (
+            _sums(level[:, chosen]) + PRIOR_DAYS * usual
         )
     return factors
 
@@ -198,7 +198,16 @@ def _level(units: Matrix, factors: Matrix, alpha: float) -> Matrix:
 
 def _per_factor(units: Matrix, factors: Matrix) -> Matrix:
     """Return what was sold per unit of factor: the level of each series."""
-    return np.asarray(units.sum(axis=1) / np.maximum(factors.sum(axis=1), 1e-9), np.float64)
+    return np.asarray(_sums(units) / np.maximum(_sums(factors), 1e-9), np.float64)
+
+
+def _means(values: Matrix) -> Matrix:
+    return _sums(values) / values.shape[1]
+
+
+def _sums(values: Matrix) -> Matrix:
+    """Return the sum of each row, to the bit the same whichever rows stand beside it: NumPy adds up as memory lies."""
+    return np.asarray(np.ascontiguousarray(values).sum(axis=1), np.float64)
 
 
 def _smoothed(units: Matrix, alpha: float) -> Matrix:
@@ -209,7 +218,7 @@ def _croston(past: Past, correction: float) -> Matrix:
     units = past.units
     sold = units > 0
     n_sold = np.maximum(sold.sum(axis=1), 1)
-    size, gap = units.sum(axis=1) / n_sold, units.shape[1] / n_sold
+    size, gap = _sums(units) / n_sold, units.shape[1] / n_sold
     since = np.ones(len(units))
     for day in range(units.shape[1]):
         is_sold = sold[:, day]

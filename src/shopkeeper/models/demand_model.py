@@ -194,7 +194,9 @@ class Demand(Model):
             at, until = int(np.searchsorted(places, moment)), int(np.searchsorted(places, moment + ahead))
             if at < LEAST_PAST or (found and moment < length // 3):
                 break
-            found.append((at, until, moment))
+            if until > at:
+                # All of a horizon may lie in a closed period, and say nothing.
+                found.append((at, until, moment))
         if not found:
             raise ModelError(
                 f"demand must be learnt from {LEAST_PAST} open days and those to be forecast; got {days} open days in "
@@ -362,14 +364,14 @@ def spread_of(past: Past) -> NDArray[np.float64]:
 
     Not below what counts of its mean spread by chance (Poisson), be it the recent mean or that of the whole past.
     """
-    recent = past.units[:, -SPREAD_WEEKS * past.week :]
-    mean = np.maximum(recent.mean(axis=1), past.units.mean(axis=1))
+    recent = np.ascontiguousarray(past.units[:, -SPREAD_WEEKS * past.week :])
+    mean = np.maximum(recent.mean(axis=1), np.ascontiguousarray(past.units).mean(axis=1))
     return np.asarray(np.maximum(np.sqrt(np.maximum(recent.var(axis=1), mean)), LEAST_SPREAD), np.float64)
 
 
 def usual_of(past: Past) -> NDArray[np.float64]:
     """Return the mean of each series' last 13 weeks' open days."""
-    return np.asarray(past.units[:, -SPREAD_WEEKS * past.week :].mean(axis=1))
+    return np.asarray(np.ascontiguousarray(past.units[:, -SPREAD_WEEKS * past.week :]).mean(axis=1))
 
 
 def sizes(units: Matrix, spread: NDArray[np.float64], usual: NDArray[np.float64]) -> Matrix:
