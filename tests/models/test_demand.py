@@ -455,7 +455,7 @@ def test_one_product_is_enough():
 
 def test_products_seen_once_or_long_ago():
     """Seen once last week: next to nothing is forecast; half a year ago: not a row."""
-    rows = shop(300, 6) + [(10, "ancient", 4.0, 2.0, "s0", "A", None), (295, "new", 1.0, 2.0, "s0", "A", None)]
+    rows = [*shop(300, 6), (10, "ancient", 4.0, 2.0, "s0", "A", None), (295, "new", 1.0, 2.0, "s0", "A", None)]
     _, told = train(rows)
     by_key = told["demand_forecasts"].group_by("series").aggregate([("units", "max")]).to_pylist()
     found = {row["series"]: row["units_max"] for row in by_key}
