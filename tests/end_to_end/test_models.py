@@ -28,6 +28,7 @@ TABLES = {
     "churn": ("churn_scores", "churn_reasons"),
     "lifetime": ("customer_lifetime_values",),
     "labels": ("label_scores",),
+    "demand": ("demand_forecasts", "stock_advice"),
 }
 
 
@@ -81,10 +82,16 @@ def test_a_run_trains_scores_and_publishes(world):
         "churn": "promoted",
         "lifetime": "promoted",
         "labels": "none",
+        "demand": "promoted",
     }
     (labels,) = (each for each in done.trainings if each.subject == "labels")
     assert labels.message == "No labels are loaded."
-    assert done.version.models == {"segments": "segments/1", "churn": "churn/1", "lifetime": "lifetime/1"}
+    assert done.version.models == {
+        "segments": "segments/1",
+        "churn": "churn/1",
+        "lifetime": "lifetime/1",
+        "demand": "demand/1",
+    }
     ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
     ((known,),) = ask(parts, "select count(*) from features.customer_features")
     for subject, tables in TABLES.items():
@@ -174,6 +181,7 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
         "churn": "scored",
         "lifetime": "unchanged",
         "labels": "none",
+        "demand": "unchanged",
     }
     assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
 
@@ -268,7 +276,7 @@ def test_a_month_later_the_champion_is_challenged(copied):
     assert "newer than the last training" in training.due(studio)["churn"]
     (copied.settings.registry / "attempts.json").unlink()
     assert set(training.due(studio)) == {"labels"}
-    assert set(training.due(replace(studio, retrain_days=0))) == {"segments", "churn", "lifetime", "labels"}
+    assert set(training.due(replace(studio, retrain_days=0))) == {"segments", "churn", "lifetime", "labels", "demand"}
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])

@@ -160,7 +160,7 @@ def ahead(method, units, weekday, first, last, step) -> tuple[np.ndarray, np.nda
 
 
 def test_daily_demand(ask):
-    """The marks of FACTS: both baselines exactly; the method chosen before the test days meets the mark of 61 days at once.
+    """The published marks: both baselines exactly; the method chosen before the test days meets the mark of 61 days at once.
 
     The mark of six days ahead, 2450 and 17.5 %, is missed, and docs/model-demand.md says why: the test holds what is met.
     """
