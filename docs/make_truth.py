@@ -24,19 +24,21 @@ def _module(name: str) -> Any:
 
 def render() -> str:
     """Return the table: what is measured, ours, the truth's own, the baseline's."""
-    customers, labels, baskets = _module("truth"), _module("truth_of_labels"), _module("truth_of_baskets")
+    customers, labels, baskets, demand = (
+        _module(name) for name in ("truth", "truth_of_labels", "truth_of_baskets", "truth_of_demand")
+    )
     told = [*customers.churn_truth(), *customers.lifetime_truth()]
     told += [(f"labels: {measure}", *values) for measure, *values in labels.labels_truth()]
     told += baskets.baskets_truth()
+    told += [(f"demand: {measure}", *values) for measure, *values in demand.demand_truth()]
     lines = ["| measure | ours | truth's own | baseline |", "|---|---|---|---|"]
     for measure, *values in told:
         lines.append(f"| {measure} | {' | '.join('·' if math.isnan(value) else f'{value:.4g}' for value in values)} |")
     wholesaler = f"{customers.CUSTOMERS:,} customers and {customers.DAYS} days, seed {customers.SEED}"
     labelled = f"{labels.CUSTOMERS:,} customers and {labels.DAYS} days, seed {labels.SEED}"
-    lines += [
-        "",
-        f"Churn, lifetime and bundles: `uci_online_retail`, {wholesaler}. Labels: `client_and_sales`, {labelled}.",
-    ]
+    chain = f"{demand.CUSTOMERS:,} customers and {demand.DAYS} days, seed {demand.SEED}"
+    shops = f"Churn, lifetime and bundles: `uci_online_retail`, {wholesaler}. Labels: `client_and_sales`, {labelled}. "
+    lines += ["", shops + f"Demand: `us_retail`, {chain}."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """Settings → connected parts. The only place that knows how the rooms fit together; tests hand in others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from shopkeeper import vocabulary as v
 from shopkeeper.lake import Lake
 from shopkeeper.models.baskets import Baskets
 from shopkeeper.models.churn import Churn
+from shopkeeper.models.demand import Demand
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
 from shopkeeper.models.segments import Segments
+from shopkeeper.models.stock_advice import Policy
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
@@ -29,6 +31,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.LIFETIME: Lifetime,
     v.LABEL_MODEL: Labels,
     v.BASKETS: Baskets,
+    v.DEMAND: Demand,
 }
 
 
@@ -119,6 +122,12 @@ def subjects(settings: Settings) -> dict[str, Subject]:
         v.LIFETIME: {"horizon_days": settings.lifetime.horizon_days, "margin": settings.lifetime.margin},
         v.LABEL_MODEL: {},
         v.BASKETS: vars(settings.baskets),
+        v.DEMAND: {
+            "horizon_days": settings.demand.horizon_days,
+            "levels": tuple(settings.demand.levels.split()),
+            "country": settings.shop.country,
+            "policy": Policy(**asdict(settings.stock)),
+        },
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}

@@ -26,6 +26,8 @@ PROFILES = ("dev", "prod")
 PREFIX = "SHOPKEEPER__"
 SHARES = ("support", "confidence", "discount", "uptake")
 """Settings of ``[baskets]`` from 0 to 1."""
+MOST_HORIZON = 365
+DEMAND_LEVELS = ("total", "country", "store", "category", "product")
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Models:
     server, empty for a SQLite file in the project.
     """
 
-    subjects: str = "segments churn lifetime labels baskets"
+    subjects: str = "segments churn lifetime labels baskets demand"
     seed: int = 7
     retrain_days: int = 30
     registry: str = ""
@@ -170,6 +172,26 @@ class Segments:
 
 
 @dataclass(frozen=True)
+class Demand:
+    """``horizon_days``: how far ahead sales are forecast; ``levels``: for what, besides the total."""
+
+    horizon_days: int = 28
+    levels: str = "total country store category product"
+
+
+@dataclass(frozen=True)
+class Stock:
+    """``lead_days`` until an order arrives, ``lead_days_sd`` their standard deviation; ``service_level``: the chance of not
+    running out in a cycle; ``review_days`` between two looks at the stock.
+    """
+
+    lead_days: float = 7.0
+    lead_days_sd: float = 2.0
+    service_level: float = 0.95
+    review_days: float = 7.0
+
+
+@dataclass(frozen=True)
 class Drift:
     """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
 
@@ -196,6 +218,8 @@ class Settings:
     churn: Churn
     lifetime: Lifetime
     segments: Segments
+    demand: Demand
+    stock: Stock
     drift: Drift
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
@@ -243,6 +267,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "churn": Churn,
     "lifetime": Lifetime,
     "segments": Segments,
+    "demand": Demand,
+    "stock": Stock,
     "drift": Drift,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -388,6 +414,10 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("churn.horizon_days", sections["churn"].horizon_days, 0),
         ("lifetime.horizon_days", sections["lifetime"].horizon_days, 1),
         ("lifetime.margin", sections["lifetime"].margin, 0),
+        ("demand.horizon_days", sections["demand"].horizon_days, 1),
+        ("stock.lead_days", sections["stock"].lead_days, 0),
+        ("stock.lead_days_sd", sections["stock"].lead_days_sd, 0),
+        ("stock.review_days", sections["stock"].review_days, 0),
         ("segments.least", sections["segments"].least, 2),
         ("segments.most", sections["segments"].most, sections["segments"].least),
     ):
@@ -404,6 +434,7 @@ def _check(sections: MappingType[str, Any]) -> None:
         if chosen not in known:
             raise SettingsError(f"{name} must be one of {', '.join(known)}; got {chosen!r}. Choose one.")
     _check_subjects(sections["models"].subjects)
+    _check_demand(sections["demand"], sections["stock"])
 
 
 def _check_subjects(subjects: str) -> None:
@@ -411,6 +442,20 @@ def _check_subjects(subjects: str) -> None:
         if name not in v.SUBJECTS:
             raise SettingsError(
                 f"models.subjects must name some of {', '.join(v.SUBJECTS)}, parted by blanks; got {name!r}. Correct it."
+            )
+
+
+def _check_demand(demand: Demand, stock: Stock) -> None:
+    if demand.horizon_days > MOST_HORIZON:
+        raise SettingsError(f"demand.horizon_days must be at most {MOST_HORIZON}; got {demand.horizon_days}. Lower it.")
+    if not 0.5 <= stock.service_level < 1:
+        raise SettingsError(
+            f"stock.service_level must be a chance from .5 to below 1; got {stock.service_level}. Write it like 0.95."
+        )
+    for name in demand.levels.split():
+        if name not in DEMAND_LEVELS:
+            raise SettingsError(
+                f"demand.levels must name some of {', '.join(DEMAND_LEVELS)}, parted by blanks; got {name!r}. Correct it."
             )
 
 

@@ -77,4 +77,5 @@ CHURN: Final = "churn"
 LIFETIME: Final = "lifetime"
 LABEL_MODEL: Final = "labels"
 BASKETS: Final = "baskets"
-SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL, BASKETS)
+DEMAND: Final = "demand"
+SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL, BASKETS, DEMAND)

@@ -29,6 +29,7 @@ TABLES = {
     "lifetime": ("customer_lifetime_values",),
     "labels": ("label_scores",),
     "baskets": ("itemsets", "basket_rules", "bundles"),
+    "demand": ("demand_forecasts", "stock_advice"),
 }
 
 
@@ -83,6 +84,7 @@ def test_a_run_trains_scores_and_publishes(world):
         "lifetime": "promoted",
         "labels": "none",
         "baskets": "baseline",
+        "demand": "promoted",
     }
     (labels,) = (each for each in done.trainings if each.subject == "labels")
     assert labels.message == "No labels are loaded."
@@ -91,6 +93,7 @@ def test_a_run_trains_scores_and_publishes(world):
         "churn": "churn/1",
         "lifetime": "lifetime/1",
         "baskets": "baskets/2",
+        "demand": "demand/1",
     }
     ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
     ((known,),) = ask(parts, "select count(*) from features.customer_features")
@@ -182,6 +185,7 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
         "lifetime": "unchanged",
         "labels": "none",
         "baskets": "unchanged",
+        "demand": "unchanged",
     }
     assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
 

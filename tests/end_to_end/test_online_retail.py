@@ -2,7 +2,10 @@
 
 from decimal import Decimal
 
+import numpy as np
 import pytest
+
+from shopkeeper.models.demand_methods import METHODS, Past
 
 pytestmark = pytest.mark.real_data
 
@@ -133,6 +136,47 @@ def test_second_recipe(ask):
         "select count(*), count(*) filter (not is_outlier), count(*) filter (not is_outlier and has_customer), "
         "count(distinct customer_id) filter (not is_outlier) from order_lines where line_kind <> 'stock_adjustment'"
     ) == [(540573, 482515, 351190, 4248)]
+
+
+def off(actual, told) -> tuple[float, float]:
+    """Return RMSE and MAPE."""
+    return float(np.sqrt(np.mean((actual - told) ** 2))), float(np.mean(np.abs(actual - told) / actual))
+
+
+def ahead(method, units, weekday, first, last, step) -> tuple[np.ndarray, np.ndarray]:
+    """Return what sold and what a method says of it, ``step`` open days at a time, each from what was known before them."""
+    told = [
+        METHODS[method](Past(units[None, :at], weekday[:at], weekday[at : min(at + step, last)]))[0]
+        for at in range(first, last, step)
+    ]
+    return units[first:last], np.concatenate(told)
+
+
+def test_daily_demand(ask):
+    """The published marks: both baselines exactly; the method chosen before the test days meets the mark of 61 days at once.
+
+    The mark of six days ahead, 2450 and 17.5 %, is missed, and docs/model-demand.md says why: the test holds what is met.
+    """
+    rows = ask(
+        "select ordered_on, sum(abs(quantity))::double from order_lines "
+        "where line_kind <> 'stock_adjustment' and not is_outlier group by 1 order by 1"
+    )
+    weekday = np.array([day.weekday() for day, _ in rows])
+    units = np.array([value for _, value in rows])
+    first, last = len(units) - 61, len(units)
+    assert last == 305
+    rolling = off(*ahead("seasonal_naive", units, weekday, first, last, 6))
+    once = off(*ahead("seasonal_naive", units, weekday, first, last, 61))
+    assert (round(rolling[0]), round(100 * rolling[1], 1)) == (2933, 21.0)
+    assert (round(once[0]), round(100 * once[1], 1)) == (3857, 30.1)
+    before = {name: off(*ahead(name, units, weekday, first - 120, first, 6))[0] for name in METHODS}
+    chosen = min(before, key=before.get)
+    assert chosen == "weekday_level"
+    rolling = off(*ahead(chosen, units, weekday, first, last, 6))
+    once = off(*ahead(chosen, units, weekday, first, last, 61))
+    assert (round(rolling[0]), round(100 * rolling[1], 1)) == (2634, 19.0)
+    assert once[0] <= 3200
+    assert once[1] <= 0.25
 
 
 BASKETS = """

@@ -76,3 +76,23 @@ def test_lifetime_values_beat_the_past_rate(report):
     assert found.against_baseline.gain.low > 0
     assert found.facts["range_nominal"] == 0.9
     assert found.facts["range_coverage"] >= 0.85
+
+
+def test_demand_beats_the_seasonal_naive(report, ask):
+    """Judged 28 days ahead on the last eight weeks; levels add up, no Saturday has a row, and Christmas is closed."""
+    found = report("demand")
+    assert found.chosen == "best_per_level"
+    assert found.against_baseline.gain.low > 0
+    assert found.facts["wrmsse_by_level"]["product"] < found.facts["wrmsse_by_level_seasonal_naive"]["product"]
+    assert 0.87 <= found.candidates[0].figures["coverage"].value <= 0.93
+    assert abs(found.facts["season_open_days"] - 6) < 0.1
+    assert found.curves.keys() >= {"backtest", "outlook", "autocorrelation", "periodogram"}
+    assert ask(
+        "select count(*) from demand_forecasts where frequency = 'daily' "
+        "and (dayofweek(day) = 6 or day between '2011-12-24' and '2012-01-03')"
+    ) == [(0,)]
+    assert ask(
+        "select count(*) from (select day, frequency, sum(units) filter (level = 'total') as total, "
+        "sum(units) filter (level = 'country') as countries, sum(units) filter (level = 'product') as products "
+        "from demand_forecasts group by all) where abs(total - countries) > 1e-6 or abs(total - products) > 1e-6"
+    ) == [(0,)]

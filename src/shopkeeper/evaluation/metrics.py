@@ -214,6 +214,34 @@ def mae(truth: Numbers, predicted: Numbers) -> float:
     return float(np.mean(np.abs(given - true)))
 
 
+def wape(truth: Numbers, predicted: Numbers) -> float:
+    """Return the sum of absolute errors over the sum of the truth, a fraction; lower is better. Zeros do no harm.
+
+    Raises ModelError where the truth sums to 0.
+
+    >>> wape([10, 0, 30], [8, 2, 30])
+    0.1
+    """
+    true, given = columns_of(truth, predicted)
+    if true.sum() <= 0:
+        raise ModelError(f"WAPE must be taken of a truth that sums to more than 0; got {true.sum():g}.")
+    return float(np.abs(given - true).sum() / true.sum())
+
+
+def mape(truth: Numbers, predicted: Numbers) -> float:
+    """Return the mean absolute error as a share of each truth, a fraction; lower is better.
+
+    Means something only where no truth is near 0: raises ModelError where one is 0 or below.
+
+    >>> round(mape([10, 20], [8, 22]), 2)
+    0.15
+    """
+    true, given = columns_of(truth, predicted)
+    if true.min() <= 0:
+        raise ModelError(f"MAPE must be taken of truths above 0; got {true.min():g}. Take WAPE.")
+    return float(np.mean(np.abs(given - true) / true))
+
+
 def mean_tweedie_deviance(truth: Numbers, predicted: Numbers) -> float:
     """Return the mean Tweedie deviance of power 1.5, between Poisson and gamma: for sums with many zeros and a heavy tail.
 
@@ -260,6 +288,8 @@ METRICS = {
         ),
         Metric("rmse", rmse, higher_is_better=False, needs=AMOUNTS),
         Metric("mae", mae, higher_is_better=False, needs=AMOUNTS),
+        Metric("wape", wape, higher_is_better=False, needs=AMOUNTS),
+        Metric("mape", mape, higher_is_better=False, needs=AMOUNTS),
         Metric("mean_tweedie_deviance", mean_tweedie_deviance, higher_is_better=False, needs=POSITIVE),
         Metric("bias", bias, higher_is_better=False, needs=AMOUNTS, is_signed=True),
     )

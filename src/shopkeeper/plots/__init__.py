@@ -10,6 +10,7 @@ from shopkeeper.evaluation import METRICS, Report
 from shopkeeper.plots.baskets import completion, rule_stability
 from shopkeeper.plots.canvas import BLUE, FAINT, INK, SOFT, Columns, blank, png, svg
 from shopkeeper.plots.chances import calibration, confusion, gain, lift, pr, roc
+from shopkeeper.plots.demand import autocorrelation, backtest, outlook, periodogram
 from shopkeeper.plots.features import correlated_pairs, correlation, histogram, importances
 from shopkeeper.plots.groups import choice, principal_components, scatter, segments
 from shopkeeper.plots.lifetime import order_days_by_frequency, tracking, value_by_tenth
@@ -27,6 +28,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(choice, segments, scatter, principal_components),
         *(correlation, correlated_pairs, histogram, importances),
         *(completion, rule_stability),
+        *(backtest, outlook, autocorrelation, periodogram),
     )
 }
 """How a curve is drawn, by the first part of its name."""
@@ -42,6 +44,7 @@ OF_HELD_OUT = {
     "importances",
     "completion",
     "rule_stability",
+    "backtest",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 

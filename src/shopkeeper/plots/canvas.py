@@ -113,6 +113,15 @@ def logarithmic(axes: "Axes", *, both: bool = False) -> None:
             thousands(axis)
 
 
+def dates(axis: Any) -> None:
+    """Write an axis's days short, and few enough to be read."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
 def bare(axes: "Axes") -> None:
     """Take grid, spines and tick marks away."""
     axes.grid(visible=False)
