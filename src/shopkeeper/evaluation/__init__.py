@@ -24,6 +24,7 @@ from shopkeeper.evaluation.metrics import (
     rmse,
     roc_auc,
 )
+from shopkeeper.evaluation.ranking import catalogue_coverage, hit_at, ndcg_at, novelty, recall_at
 from shopkeeper.evaluation.report import Candidate, Comparison, Decision, Figure, Report, card, from_json, gate, to_json
 from shopkeeper.evaluation.splits import moments_before, stratified_folds, time_folds
 
@@ -40,6 +41,7 @@ __all__ = [
     "calibration_error",
     "calibration_points",
     "card",
+    "catalogue_coverage",
     "compare",
     "confusion",
     "coverage",
@@ -47,6 +49,7 @@ __all__ = [
     "from_json",
     "gain_points",
     "gate",
+    "hit_at",
     "lift_points",
     "log_loss",
     "mae",
@@ -54,8 +57,11 @@ __all__ = [
     "measure",
     "measure_all",
     "moments_before",
+    "ndcg_at",
+    "novelty",
     "pr_auc",
     "pr_points",
+    "recall_at",
     "rmse",
     "roc_auc",
     "roc_points",
