@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shopkeeper.models.item_similarity import Ease, ItemToItem, Words
+from shopkeeper.models.item_similarity import Ease, Words
 from shopkeeper.models.log_odds import fit_log_odds
 from shopkeeper.models.model import State, array_of
 from shopkeeper.models.purchases import Purchases
@@ -16,7 +16,7 @@ from shopkeeper.models.recommender import Recommender, Scores, buyers_of_late, t
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-PERSONAL = ("ease", "item_to_item", "words")
+PERSONAL = ("ease", "words")
 PRIORS = ("buyers_7d", "buyers_30d", "baskets_90d", "first_buyers_14d")
 AGAIN = "bought_before"
 LEAST_SHARE = 0.01
@@ -24,7 +24,6 @@ LEAST_SHARE = 0.01
 LEAST_COUNT = 0.1
 USUAL: Mapping[str, float] = {
     "ease": 0.9,
-    "item_to_item": 0.0,
     "words": 0.6,
     "buyers_7d": 0.7,
     "buyers_30d": 0.0,
@@ -38,7 +37,7 @@ RIDGE = 10.0
 
 
 class Blend(Recommender):
-    """The sum of weighted logs: fit to the row (EASE, item-to-item, words) and what the product has done of late.
+    """The sum of weighted logs: fit to the row (EASE, words) and what the product has done of late.
 
     score = sum over kinds of fit k of w_k log max(s_k / largest s_k of the row, .01)
           + sum over priors p of w_p log (.1 + count_p), and w for what was bought before, where that may be shown again.
@@ -54,7 +53,6 @@ class Blend(Recommender):
         super().__init__(seed=seed, **parameters)
         rules = {key: value for key, value in parameters.items() if key != "weights"}
         self.ease = Ease(seed=seed, **rules)
-        self.item_to_item = ItemToItem(seed=seed, **rules)
         self.words = Words.of(np.zeros(0, np.str_))
         self.priors: NDArray[np.float64] = np.zeros((len(PRIORS), 0))
 
@@ -70,16 +68,10 @@ class Blend(Recommender):
 
     def parts(self, matrix: "csr_matrix") -> list[Scores]:
         """Return the fits of rows to products, as logs relative to the row's best: one array per name of ``PERSONAL``."""
-        told = (
-            self.ease.relevance(matrix),
-            self.item_to_item.relevance(matrix),
-            self.words.relevance(matrix),
-        )
-        return [_relative(each) for each in told]
+        return [_relative(self.ease.relevance(matrix)), _relative(self.words.relevance(matrix))]
 
     def _learn(self, found: Purchases) -> None:
-        for part in (self.ease, self.item_to_item):
-            part.adopt(self, found)
+        self.ease.adopt(self, found)
         self.words = Words.of(self.descriptions)
         baskets, day = found.baskets(10**9, bought=True)
         age = found.now - 1 - day
@@ -142,15 +134,13 @@ class Blend(Recommender):
         """Return what this kind keeps."""
         return {
             **self.ease.own_state(),
-            **self.item_to_item.own_state(),
             "priors": self.priors,
         }
 
     def restore_own(self, state: State, n_products: int) -> None:
         """Take back what ``own_state`` told."""
-        for part in (self.ease, self.item_to_item):
-            part.restore_own(state, n_products)
-            part.products, part.is_fitted = self.products, True
+        self.ease.restore_own(state, n_products)
+        self.ease.products, self.ease.is_fitted = self.products, True
         self.priors = array_of(state, "priors", len(PRIORS), n_products)
         self.words = Words.of(self.descriptions)
 

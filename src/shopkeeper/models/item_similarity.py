@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shopkeeper.models.model import State, array_of
 from shopkeeper.models.purchases import Purchases
-from shopkeeper.models.recommender import Recommender, Scores
+from shopkeeper.models.recommender import CELLS, Recommender, Scores, top_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -173,11 +173,20 @@ def nearest(similar: "csr_matrix", n: int) -> "csr_matrix":
     """Return the ``n`` largest values of each row of a sparse matrix; of equals those that stand first."""
     from scipy.sparse import csr_matrix
 
-    row = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
-    order = np.lexsort((similar.indices, -similar.data, row))
-    place = np.arange(len(row)) - similar.indptr[:-1][row]
-    kept = np.sort(order[place < n])
-    return csr_matrix((similar.data[kept], (row[kept], similar.indices[kept])), shape=similar.shape)
+    columns, values, counts = [], [], []
+    size = max(CELLS // max(similar.shape[1], 1), 1)
+    for start in range(0, similar.shape[0], size):
+        told = np.asarray(similar[start : start + size].toarray(), np.float32)
+        best, value = top_of(np.where(told > 0, told, -np.inf), n)
+        is_told = best >= 0
+        columns.append(best[is_told])
+        values.append(value[is_told])
+        counts.append(is_told.sum(axis=1))
+    starts = np.append(0, np.cumsum(np.concatenate(counts))) if counts else np.zeros(1, np.int64)
+    if not columns:
+        return csr_matrix(similar.shape, dtype=np.float32)
+    parts = (np.concatenate(values).astype(np.float32), np.concatenate(columns).astype(np.int32), starts.astype(np.int64))
+    return csr_matrix(parts, shape=similar.shape)
 
 
 def ease_weights(whole: "csr_matrix", penalty: float) -> Scores:
@@ -191,8 +200,11 @@ def ease_weights(whole: "csr_matrix", penalty: float) -> Scores:
     gram[np.arange(n), np.arange(n)] += penalty
     factor, _ = lapack.spotrf(gram, lower=True, overwrite_a=True)
     inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    weights = np.asarray(-inverse / np.diag(inverse)[None, :], np.float32, order="C")
+    # LAPACK fills the lower half; what stood in the upper half is the Gram matrix.
+    inverse = np.tril(inverse)
+    inverse += np.tril(inverse, -1).T
+    weights = np.ascontiguousarray(inverse.T)
+    weights /= -np.diag(inverse)[None, :]
     weights[np.arange(n), np.arange(n)] = 0
     if n > KEPT_WEIGHTS:
         least = np.partition(np.abs(weights), n - KEPT_WEIGHTS, axis=1)[:, n - KEPT_WEIGHTS : n - KEPT_WEIGHTS + 1]

@@ -53,17 +53,21 @@ class Als(Recommender):
 
     def relevance(self, matrix: "csr_matrix") -> Scores:
         """Return rows x products, the more relevant the higher."""
+        from threadpoolctl import threadpool_limits
+
         told = np.zeros(matrix.shape, np.float32)
         n = self.factors.shape[1]
         confidence, penalty = float(self.parameters.get("confidence", CONFIDENCE)), float(
             self.parameters.get("penalty", PENALTY)
         )
-        whole = self.factors.T @ self.factors + penalty * np.eye(n)
-        for row in range(matrix.shape[0]):
-            part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-            near, weight = self.factors[matrix.indices[part]], confidence * matrix.data[part].astype(np.float64)
-            place = np.linalg.solve(whole + (near * weight[:, None]).T @ near, near.T @ (1 + weight))
-            told[row] = self.factors @ place
+        # Small matrices one by one: more threads would only wait for one another.
+        with threadpool_limits(1):
+            whole = self.factors.T @ self.factors + penalty * np.eye(n)
+            for row in range(matrix.shape[0]):
+                part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+                near, weight = self.factors[matrix.indices[part]], confidence * matrix.data[part].astype(np.float64)
+                place = np.linalg.solve(whole + (near * weight[:, None]).T @ near, near.T @ (1 + weight))
+                told[row] = self.factors @ place
         return told
 
     def own_state(self) -> State:
