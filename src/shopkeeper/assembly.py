@@ -12,11 +12,13 @@ from shopkeeper.models.churn import Churn
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
+from shopkeeper.models.offer_rules import OfferRules
+from shopkeeper.models.recommendations import Recommendations
 from shopkeeper.models.segments import Segments
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
-from shopkeeper.settings import Settings, load
+from shopkeeper.settings import Settings, listed, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
 from shopkeeper.training import Studio
@@ -27,6 +29,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.CHURN: Churn,
     v.LIFETIME: Lifetime,
     v.LABEL_MODEL: Labels,
+    v.RECOMMENDATIONS: Recommendations,
 }
 
 
@@ -116,9 +119,24 @@ def subjects(settings: Settings) -> dict[str, Subject]:
         v.CHURN: {"horizon_days": settings.churn.horizon_days},
         v.LIFETIME: {"horizon_days": settings.lifetime.horizon_days, "margin": settings.lifetime.margin},
         v.LABEL_MODEL: {},
+        v.RECOMMENDATIONS: _of_recommendations(settings),
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}
+
+
+def _of_recommendations(settings: Settings) -> dict[str, Any]:
+    chosen = settings.recommendations
+    return {
+        "exclude_bought": chosen.exclude_bought,
+        "n": chosen.n,
+        "rules": OfferRules(
+            blocked=listed(chosen.blocked),
+            repeat_categories=listed(chosen.repeat_categories),
+            in_stock_only=chosen.in_stock_only,
+            margin_floor=chosen.margin_floor,
+        ),
+    }
 
 
 def variables(settings: Settings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def hit_at(hits: Hits, n_wanted: Any, k: int) -> Vector:
     [1.0, 0.0]
     """
     found, _ = _checked(hits, n_wanted)
-    return found[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(found[:, :k].any(axis=1), np.float64)
 
 
 def recall_at(hits: Hits, n_wanted: Any, k: int) -> Vector:

@@ -66,6 +66,11 @@ class Blend(Recommender):
         self.parameters = {**self.parameters, "weights": dict(weights)}
         return self
 
+    def ease_alone(self) -> Ease:
+        """Return the EASE within as a recommender of its own; it shares what was fitted. Raises ModelError as ``score``."""
+        alone = Ease(seed=self.seed, **self.ease.parameters).about(self.catalogue)
+        return alone.adopt_all(self)
+
     def parts(self, matrix: "csr_matrix") -> list[Scores]:
         """Return the fits of rows to products, as logs relative to the row's best: one array per name of ``PERSONAL``."""
         return [_relative(self.ease.relevance(matrix)), _relative(self.words.relevance(matrix))]

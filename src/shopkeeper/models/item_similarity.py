@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shopkeeper.errors import ModelError
 from shopkeeper.models.model import State, array_of
 from shopkeeper.models.purchases import Purchases
 from shopkeeper.models.recommender import CELLS, Recommender, Scores, top_of
@@ -18,7 +19,7 @@ NEIGHBOURS = 100
 SHRINKAGE = 5.0
 HALF_LIFE_DAYS = 180.0
 PENALTY = 500.0
-MOST_PRODUCTS, LEAST_BUYERS, KEPT_WEIGHTS = 4000, 3, 400
+MOST_PRODUCTS, LEAST_BUYERS, KEPT_WEIGHTS = 2500, 3, 400
 SHORTEST_WORD = 2
 MOST_COMMON = 0.2
 """A word in a larger share of the descriptions tells nothing."""
@@ -65,7 +66,7 @@ class Ease(Recommender):
     """EASE (Steck 2019): each product regressed on all others, in closed form.
 
     B = I - P diag(1/P_jj), P = (X'X + penalty I)^-1, X rows x products; a row's scores are x B. Only products with at least
-    3 buyers, and of them the 4,000 with most, are regressed; the others get no score here. Of each product the 400
+    3 buyers, and of them the 2,500 with most, are regressed; the others get no score here. Of each product the 400
     strongest weights are kept. Guests' orders are not learnt from, unless no customer is known.
     """
 
@@ -100,7 +101,8 @@ class Ease(Recommender):
 
         def weight(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
             is_told = (place[one] >= 0) & (place[other] >= 0)
-            return np.where(is_told, self.weights[place[one], place[other]], 0.0) if len(self.weights) else 0.0 * one
+            told = self.weights[place[one], place[other]] if len(self.weights) else np.zeros(len(one))
+            return np.where(is_told, told, 0.0).astype(np.float64)
 
         return strongest(matrix, best, weight)
 
@@ -116,6 +118,8 @@ class Ease(Recommender):
     def restore_own(self, state: State, n_products: int) -> None:
         """Take back what ``own_state`` told."""
         self.regressed = array_of(state, "regressed", -1).astype(np.int64)
+        if len(self.regressed) and not 0 <= self.regressed.min() <= self.regressed.max() < n_products:
+            raise ModelError(f"regressed must number {n_products} products")
         n = len(self.regressed)
         self.weights = np.asarray(sparse_of(state, "weights", n, n).toarray(), np.float32)
 
@@ -185,21 +189,28 @@ def nearest(similar: "csr_matrix", n: int) -> "csr_matrix":
     starts = np.append(0, np.cumsum(np.concatenate(counts))) if counts else np.zeros(1, np.int64)
     if not columns:
         return csr_matrix(similar.shape, dtype=np.float32)
-    parts = (np.concatenate(values).astype(np.float32), np.concatenate(columns).astype(np.int32), starts.astype(np.int64))
+    parts = (
+        np.concatenate(values).astype(np.float32),
+        np.concatenate(columns).astype(np.int32),
+        starts.astype(np.int64),
+    )
     return csr_matrix(parts, shape=similar.shape)
 
 
 def ease_weights(whole: "csr_matrix", penalty: float) -> Scores:
     """Return B of EASE with the strongest weights of each product, products x products."""
     from scipy.linalg import lapack
+    from threadpoolctl import threadpool_limits
 
     gram = np.asarray((whole.T @ whole).toarray(), np.float32, order="F")
     n = len(gram)
     if not n:
         return np.zeros((0, 0), np.float32)
     gram[np.arange(n), np.arange(n)] += penalty
-    factor, _ = lapack.spotrf(gram, lower=True, overwrite_a=True)
-    inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
+    # On a busy machine, threads that wait for one another took a hundred times as long; and one thread always sums alike.
+    with threadpool_limits(1):
+        factor, _ = lapack.spotrf(gram, lower=True, overwrite_a=True)
+        inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
     # LAPACK fills the lower half; what stood in the upper half is the Gram matrix.
     inverse = np.tril(inverse)
     inverse += np.tril(inverse, -1).T
@@ -252,4 +263,3 @@ def sparse_of(state: State, name: str, n_rows: int, n_columns: int) -> "csr_matr
     found = csr_matrix((parts[0].astype(np.float32), parts[1], parts[2]), shape=(n_rows, n_columns))
     found.check_format(full_check=True)
     return found
-

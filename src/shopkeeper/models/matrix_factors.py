@@ -36,18 +36,18 @@ class Als(Recommender):
         if found.is_customer.any():
             whole = whole[found.is_customer]
         told = self.parameters
-        model = AlternatingLeastSquares(
-            factors=min(int(told.get("factors", FACTORS)), *whole.shape),
-            regularization=float(told.get("penalty", PENALTY)),
-            alpha=float(told.get("confidence", CONFIDENCE)),
-            iterations=int(told.get("steps", STEPS)),
-            # One thread: sums in another order would give other factors.
-            num_threads=1,
-            use_cg=True,
-            random_state=self.seed,
-            dtype=np.float32,
-        )
         with threadpool_limits(1):
+            model = AlternatingLeastSquares(
+                factors=min(int(told.get("factors", FACTORS)), *whole.shape),
+                regularization=float(told.get("penalty", PENALTY)),
+                alpha=float(told.get("confidence", CONFIDENCE)),
+                iterations=int(told.get("steps", STEPS)),
+                # One thread: sums in another order would give other factors.
+                num_threads=1,
+                use_cg=True,
+                random_state=self.seed,
+                dtype=np.float32,
+            )
             model.fit(whole, show_progress=False)
         self.factors = np.asarray(model.item_factors, np.float64)
 
@@ -57,9 +57,8 @@ class Als(Recommender):
 
         told = np.zeros(matrix.shape, np.float32)
         n = self.factors.shape[1]
-        confidence, penalty = float(self.parameters.get("confidence", CONFIDENCE)), float(
-            self.parameters.get("penalty", PENALTY)
-        )
+        confidence = float(self.parameters.get("confidence", CONFIDENCE))
+        penalty = float(self.parameters.get("penalty", PENALTY))
         # Small matrices one by one: more threads would only wait for one another.
         with threadpool_limits(1):
             whole = self.factors.T @ self.factors + penalty * np.eye(n)

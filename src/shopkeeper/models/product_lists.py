@@ -81,7 +81,9 @@ def instead(
     return ProductLists(items, scores)
 
 
-def last_prices(item: NDArray[np.int64], day: NDArray[np.int64], price: NDArray[np.float64], n_items: int) -> NDArray[Any]:
+def last_prices(
+    item: NDArray[np.int64], day: NDArray[np.int64], price: NDArray[np.float64], n_items: int
+) -> NDArray[Any]:
     """Return the median price of each product on the last day it was sold; NaN where no line has a price above 0."""
     is_priced = (price > 0) & (item >= 0)
     item, day, price = item[is_priced], day[is_priced], price[is_priced]

@@ -135,7 +135,8 @@ class Purchases:
     def baskets(self, most: int, *, bought: bool = False) -> tuple["csr_matrix", Whole]:
         """Return baskets x products, 1 where it holds the product: what a row took on one day; and the day of each.
 
-        ``bought``: purchases only, else looks too. Baskets of more products than ``most`` are left out, for all their pairs would drown the others'.
+        ``bought``: purchases only, else looks too. Baskets of more products than ``most`` are left out: their pairs
+        would drown the others'.
         """
         kept = self.weight >= (PURCHASE_WEIGHT if bought else 0)
         names, keys = np.unique(self.row[kept] * MOST_DAYS + self.day[kept], return_inverse=True)
@@ -174,7 +175,9 @@ def purchase_rows(lines: pa.Table, visits: pa.Table, as_of: date, *, guests: boo
     weight[n_lines:] = _weight_of(seen)
     customers = pa.chunked_array([*known[CUSTOMER_ID].chunks, *seen[CUSTOMER_ID].chunks], pa.string())
     item, products = _numbered(_joined(known["product_id"], seen["product_id"]), None)
-    day = _joined(known["ordered_on"].cast(pa.date32()).cast(pa.int32()), seen["started_on"].cast(pa.date32()).cast(pa.int32()))
+    day = _joined(
+        known["ordered_on"].cast(pa.date32()).cast(pa.int32()), seen["started_on"].cast(pa.date32()).cast(pa.int32())
+    )
     days = day.to_numpy(zero_copy_only=False).astype(np.int64)
     unit, names = _numbered(customers.combine_chunks(), None)
     is_guest = unit < 0
@@ -192,9 +195,7 @@ def purchase_rows(lines: pa.Table, visits: pa.Table, as_of: date, *, guests: boo
     of_unit = unit[starts]
     return pa.table(
         {
-            CUSTOMER_ID: pa.array(
-                [names[at] if at < len(names) else None for at in of_unit.tolist()], pa.string()
-            ),
+            CUSTOMER_ID: pa.array([names[at] if at < len(names) else None for at in of_unit.tolist()], pa.string()),
             AS_OF: pa.array([as_of] * len(starts), pa.date32()),
             COUNTRY: _last_country(known, origin, starts, n_lines),
             PRODUCT_IDS: pa.ListArray.from_arrays(offsets, pa.array(products).take(pa.array(item)).cast(pa.string())),
@@ -226,10 +227,8 @@ def _numbered(values: pa.Array, names: NDArray[np.str_] | None) -> tuple[Whole, 
     if names is None:
         names = np.unique(words)
     place = np.searchsorted(names, words) if len(names) else np.zeros(len(words), np.int64)
-    if len(names):
-        place = np.where(names[np.minimum(place, len(names) - 1)] == words, place, -1)
-    else:
-        place = np.full(len(words), -1)
+    is_known = names[np.minimum(place, len(names) - 1)] == words if len(names) else np.zeros(len(words), bool)
+    place = np.where(is_known, place, -1)
     indices = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.append(place, -1)[indices], names
 

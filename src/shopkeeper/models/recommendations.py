@@ -56,9 +56,7 @@ from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, PRODUCT_ID, RECOMMENDATION
 
 PRIMARY = "ndcg_at_20"
 SHOWN = 20
-KINDS: Mapping[str, type[Recommender]] = {
-    kind.name: kind for kind in (Blend, Ease, ItemToItem, Als, Popular)
-}
+KINDS: Mapping[str, type[Recommender]] = {kind.name: kind for kind in (Blend, Ease, ItemToItem, Als, Popular)}
 HORIZON_DAYS, LEAST_HORIZON = 30, 3
 MOST_WINDOWS = 3
 LEAST_BUYERS = 30
@@ -66,7 +64,7 @@ BESIDE = 10
 SEGMENT_HALF_LIFE_DAYS, SEGMENT_SHRINKAGE = 30.0, 50.0
 CUSTOMER_SEGMENTS = "customer_segments"
 STEPS = 4
-SPACE: Mapping[str, Sequence[Any]] = {"penalty": (150.0, 300.0, 500.0, 1000.0, 2000.0), "most_products": (2000, 4000)}
+SPACE: Mapping[str, Sequence[Any]] = {"penalty": (150.0, 300.0, 500.0, 1000.0, 2000.0), "most_products": (2500, 4000)}
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,9 @@ class Recommendations(Subject):
                 Column("place", pa.int64(), "1 for the best"),
                 Column(PRODUCT_ID, pa.string(), "the recommended product"),
                 Column("score", pa.float64(), "the higher the better, within one customer's list only; no probability"),
-                Column("source", pa.string(), "personal, or popular where nothing the customer took is known to the model"),
+                Column(
+                    "source", pa.string(), "personal, or popular where nothing the customer took is known to the model"
+                ),
                 Column("because_of", pa.string(), "the product taken before that speaks most for it; null for none"),
                 Column("reason", pa.string(), "the same in words"),
                 *VERSION_COLUMNS,
@@ -160,10 +160,7 @@ class Recommendations(Subject):
 
     def lacks(self, history: History) -> str:
         """Return, in words, what the shop has not brought; empty if it has customers who bought products."""
-        lines = history.sale_lines()
-        if not lines.num_rows:
-            return "no sold line names a product"
-        return "" if lines[CUSTOMER_ID].null_count < lines.num_rows else "no sold line names a customer"
+        return super().lacks(history) or ("" if history.products().num_rows else "no sold line names a product")
 
     def train(
         self,
@@ -316,8 +313,8 @@ class Recommendations(Subject):
         if earlier:
             last.weighed(_learnt(examples[:-1], notes))
         fitted: list[Recommender] = [last]
-        for kind, own in ((Ease, best), (ItemToItem, {}), (Als, {})):
-            fitted.append(kind(**shape, **own).about(past.catalogue).fit(latest.fitted_on))
+        fitted.append(last.ease_alone())
+        fitted += [kind(**shape).about(past.catalogue).fit(latest.fitted_on) for kind in (ItemToItem, Als)]
         fitted.append(Popular(**shape).about(past.catalogue).fit(latest.fitted_on))
         validation = {model.name: float(f"{_values(model, latest)[PRIMARY].mean():.6g}") for model in fitted}
         chosen = max(validation, key=lambda name: (validation[name], name == Popular.name))
@@ -341,6 +338,9 @@ class Recommendations(Subject):
         found: dict[str, Recommender] = {}
         for name, parameters in candidates.items():
             if name == Popular.name:
+                continue
+            if name == Ease.name and isinstance(blend := found.get(Blend.name), Blend):
+                found[name] = blend.ease_alone()
                 continue
             try:
                 found[name] = KINDS[name](**shape, **parameters).about(past.catalogue).fit(window.fitted_on)
@@ -396,7 +396,7 @@ class Recommendations(Subject):
             candidates=candidates,
             against_baseline=_compared(mine, theirs, (chosen.name, Popular.name), seed),
             against_champion=self._against(champion, window, chosen, mine, seed, notes) if champion else None,
-            curves={"recall_by_length": _recall_by_length(contenders, window)},
+            curves={"recall_at_length": _recall_at_length(told)},
             facts=facts,
             notes=tuple(notes),
         )
@@ -476,9 +476,7 @@ def _wanted(window: _Window, known: frozenset[str], model: Recommender) -> list[
     owned = window.judged[PRODUCT_IDS].to_pylist()
     if not model.excludes_bought:
         return [bought & known for bought in window.bought]
-    return [
-        (bought & known) - (frozenset(own) - repeatable) for bought, own in zip(window.bought, owned, strict=True)
-    ]
+    return [(bought & known) - (frozenset(own) - repeatable) for bought, own in zip(window.bought, owned, strict=True)]
 
 
 def _values(model: Recommender, window: _Window, known: NDArray[np.str_] | None = None) -> dict[str, Any]:
@@ -496,6 +494,8 @@ def _values(model: Recommender, window: _Window, known: NDArray[np.str_] | None 
         "hit_at_3": hit_at(hits, n_wanted, 3),
         "recall_at_20": recall_at(hits[has], n_wanted[has], SHOWN),
         PRIMARY: ndcg_at(hits[has], n_wanted[has], SHOWN),
+        "hits": hits[has],
+        "n_wanted": n_wanted[has],
         "coverage": catalogue_coverage(lists.items, len(model.products)),
         "novelty": novelty(lists.items, model.share_of_buyers),
     }
@@ -503,9 +503,9 @@ def _values(model: Recommender, window: _Window, known: NDArray[np.str_] | None 
 
 def _hits(model: Recommender, lists: Lists, wanted: Sequence[frozenset[str]]) -> NDArray[np.bool_]:
     names = np.append(model.products, "")[lists.items].tolist()
-    return np.array(
-        [[name in each for name in row] for row, each in zip(names, wanted, strict=True)], bool
-    ).reshape(lists.items.shape)
+    return np.array([[name in each for name in row] for row, each in zip(names, wanted, strict=True)], bool).reshape(
+        lists.items.shape
+    )
 
 
 def _figures(told: Mapping[str, Any], seed: int) -> dict[str, Figure]:
@@ -520,18 +520,14 @@ def _compared(mine: NDArray[Any], theirs: NDArray[Any], names: tuple[str, str], 
     return compare(PRIMARY, np.ones(len(mine)), mine, theirs, names=names, groups=np.arange(len(mine)), seed=seed)
 
 
-def _recall_by_length(contenders: Sequence[Recommender], window: _Window) -> dict[str, list[Any]]:
+def _recall_at_length(told: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return the recall of each contender's lists cut at each length: points of a plot."""
     points: dict[str, list[Any]] = {"candidate": [], "length": [], "recall": []}
-    for model in contenders:
-        wanted = _wanted(window, frozenset(model.products.tolist()), model)
-        n_wanted = np.array([len(each) for each in wanted], np.int64)
-        has = n_wanted > 0
-        hits = _hits(model, model.lists(window.judged, SHOWN), wanted)[has]
+    for name, values in told.items():
         for length in range(1, SHOWN + 1):
-            points["candidate"].append(model.name)
+            points["candidate"].append(name)
             points["length"].append(length)
-            points["recall"].append(float(recall_at(hits, n_wanted[has], length).mean()))
+            points["recall"].append(float(recall_at(values["hits"], values["n_wanted"], length).mean()))
     return points
 
 
@@ -553,7 +549,9 @@ def _search(past: _Past, window: _Window, shape: Mapping[str, Any], budget: floa
     """Return tries of EASE's parameters on an earlier window, until the seconds are spent."""
     trials: list[Trial] = []
     started, longest = perf_counter(), 0.0
-    for drawn in ({"penalty": one, "most_products": most} for most in SPACE["most_products"] for one in SPACE["penalty"]):
+    for drawn in (
+        {"penalty": one, "most_products": most} for most in SPACE["most_products"] for one in SPACE["penalty"]
+    ):
         if perf_counter() - started + longest > budget:
             break
         begun = perf_counter()
@@ -642,8 +640,6 @@ def _of_segments(rows: pa.Table, segments: pa.Table | None) -> dict[str, NDArray
     """Return which rows are of each named segment; none where segments are not told."""
     if segments is None or not segments.num_rows:
         return {}
-    of_customer = dict(
-        zip(segments[CUSTOMER_ID].to_pylist(), segments["segment_name"].to_pylist(), strict=True)
-    )
+    of_customer = dict(zip(segments[CUSTOMER_ID].to_pylist(), segments["segment_name"].to_pylist(), strict=True))
     mine = np.array([of_customer.get(name) or "" for name in rows[CUSTOMER_ID].to_pylist()], np.str_)
     return {str(name): mine == name for name in np.unique(mine) if name}

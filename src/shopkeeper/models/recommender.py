@@ -88,7 +88,7 @@ class Recommender(Model):
         self.share_of_buyers: NDArray[np.float64] = np.zeros(0)
         self.countries: list[str] = []
         self.by_country: NDArray[np.float64] = np.zeros((0, 0))
-        self._catalogue = CATALOGUE.empty_table()
+        self.catalogue = CATALOGUE.empty_table()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Recommender(Model):
 
         Products that are not told of are offered, once. May be repeated: what was told before is forgotten.
         """
-        self._catalogue = catalogue.select(CATALOGUE.names).cast(CATALOGUE)
+        self.catalogue = catalogue.select(CATALOGUE.names).cast(CATALOGUE)
         if len(self.products):
             self._told()
         return self
@@ -165,12 +165,14 @@ class Recommender(Model):
     def ranked_by(self, scores: NDArray[Any], n: int) -> NDArray[np.int64]:
         """Return the numbers of the ``n`` products with the highest scores that may be shown; of equals the first by id."""
         found = top_of(np.where(self.is_offered, scores, -np.inf)[None, :].astype(np.float32), n)[0][0]
-        return found[found >= 0]
+        return np.asarray(found[found >= 0])
 
     def _fit(self, rows: pa.Table) -> None:
         found = Purchases.of(rows)
         if not len(found.item):
-            raise ModelError("a recommender must have purchases to learn from; got none. Load orders that name products.")
+            raise ModelError(
+                "a recommender must have purchases to learn from; got none. Load orders that name products."
+            )
         found = found.in_one_order(rows[CUSTOMER_ID].to_pylist())
         self.products = found.products
         self._told()
@@ -182,11 +184,11 @@ class Recommender(Model):
 
     def _told(self) -> None:
         """Line up what the catalogue tells with the products."""
-        names = {name: at for at, name in enumerate(self._catalogue["product_id"].to_pylist())}
+        names = {name: at for at, name in enumerate(self.catalogue["product_id"].to_pylist())}
         at = np.array([names.get(str(name), -1) for name in self.products], np.int64)
 
         def of(column: str, default: Any, kind: Any) -> NDArray[Any]:
-            told = [default if value is None else value for value in self._catalogue[column].to_pylist()]
+            told = [default if value is None else value for value in self.catalogue[column].to_pylist()]
             return np.array([*told, default], kind)[at]
 
         self.descriptions = of("description", "", np.str_)
@@ -290,6 +292,12 @@ class Recommender(Model):
         self.products, self.is_fitted = whole.products, True
         self._learn(found)
 
+    def adopt_all(self, whole: "Recommender") -> Self:
+        """Take over what another recommender keeps, this kind's own part included; return self."""
+        self._restore(whole._state())
+        self.latest, self.is_fitted = whole.latest, whole.is_fitted
+        return self
+
     def _learn(self, found: Purchases) -> None:
         """Learn from purchases, rows in canonical order."""
 
@@ -328,7 +336,7 @@ def buyers_of_late(
     value = (-age if not first else age).astype(np.float64)
     latest = largest_value(found.row[kept], found.item[kept], value, found.weight[kept])
     item, age, weight = latest
-    return np.bincount(item, 0.5 ** (np.abs(age) / half_life_days) * weight, found.n_items)
+    return np.asarray(np.bincount(item, 0.5 ** (np.abs(age) / half_life_days) * weight, found.n_items), np.float64)
 
 
 def largest_value(
@@ -380,4 +388,3 @@ def texts_of(state: State, name: str, length: int = -1) -> NDArray[np.str_]:
     if length not in {-1, len(found)}:
         raise ModelError(f"{name} must have {length} texts; got {len(found)}")
     return found
-
