@@ -21,8 +21,8 @@ HALF_LIFE_DAYS = 180.0
 PENALTY = 500.0
 MOST_PRODUCTS, LEAST_BUYERS, KEPT_WEIGHTS = 2500, 3, 400
 SHORTEST_WORD = 2
-MOST_COMMON = 0.2
-"""A word in a larger share of the descriptions tells nothing."""
+MOST_COMMON, FEW = 0.2, 5
+"""A word in a larger share of the descriptions, and in more than a few, tells nothing."""
 
 
 class ItemToItem(Recommender):
@@ -146,7 +146,7 @@ class Words:
         starts = np.append(0, np.cumsum(lengths)).astype(np.int32)
         shape = (len(words), len(names))
         counts = np.bincount(column, minlength=len(names))
-        rarity = np.where(counts > max(MOST_COMMON * len(words), 1), 0.0, np.log(len(words) / np.maximum(counts, 1)))
+        rarity = np.where(counts > max(MOST_COMMON * len(words), FEW), 0.0, np.log(len(words) / np.maximum(counts, 1)))
         found = csr_matrix((rarity[column].astype(np.float32), column.astype(np.int32), starts), shape=shape)
         found.eliminate_zeros()
         size = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())

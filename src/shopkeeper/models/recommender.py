@@ -294,7 +294,7 @@ class Recommender(Model):
 
     def adopt_all(self, whole: "Recommender") -> Self:
         """Take over what another recommender keeps, this kind's own part included; return self."""
-        self._restore(whole._state())
+        self._restore(whole._state())  # noqa: SLF001 - it is of the same family
         self.latest, self.is_fitted = whole.latest, whole.is_fitted
         return self
 
