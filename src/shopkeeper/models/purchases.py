@@ -149,12 +149,14 @@ def largest(row: Whole, column: Whole, value: NDArray[Any], shape: tuple[int, in
     """Return a sparse matrix with the largest value of each cell."""
     from scipy.sparse import csr_matrix
 
-    order = np.lexsort((-value, column, row))
-    row, column, value = row[order], column[order], value[order]
-    first = np.ones(len(row), bool)
-    first[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
-    starts = np.append(0, np.cumsum(np.bincount(row[first], minlength=shape[0])))
-    return csr_matrix((value[first], column[first].astype(np.int32), starts.astype(np.int32)), shape=shape)
+    key = row * max(shape[1], 1) + column
+    order = np.argsort(key, kind="stable")
+    key, value = key[order], value[order]
+    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if len(key) else np.zeros(0, np.int64)
+    most = np.maximum.reduceat(value, starts) if len(starts) else value
+    of_row, of_column = key[starts] // max(shape[1], 1), key[starts] % max(shape[1], 1)
+    ends = np.append(0, np.cumsum(np.bincount(of_row, minlength=shape[0])))
+    return csr_matrix((most, of_column.astype(np.int32), ends.astype(np.int64)), shape=shape)
 
 
 def purchase_rows(lines: pa.Table, visits: pa.Table, as_of: date, *, guests: bool = False) -> pa.Table:

@@ -326,28 +326,25 @@ class Popular(Recommender):
 def buyers_of_late(
     found: Purchases, half_life_days: float, rows: NDArray[np.bool_] | None = None, *, first: bool = False
 ) -> NDArray[np.float64]:
-    """Return how many customers took each product, counted half for every so many days since they last (first) did.
+    """Return how many customers took each product, counted half for every so many days since they last (first) did it.
 
     ``rows``: only these; guests count only where no customer is known.
     """
     is_counted = found.is_customer if found.is_customer.any() else ~found.is_customer
     kept = is_counted[found.row] if rows is None else (is_counted & rows)[found.row]
-    age = (found.now - 1 - found.day[kept]).astype(np.float64)
-    value = (-age if not first else age).astype(np.float64)
-    latest = largest_value(found.row[kept], found.item[kept], value, found.weight[kept])
-    item, age, weight = latest
-    return np.asarray(np.bincount(item, 0.5 ** (np.abs(age) / half_life_days) * weight, found.n_items), np.float64)
-
-
-def largest_value(
-    row: NDArray[np.int64], item: NDArray[np.int64], value: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return of each pair of row and item the item, and the value and weight of the entry with the largest value."""
-    order = np.lexsort((-weight, -value, row, item))
-    row, item, value, weight = row[order], item[order], value[order], weight[order]
-    is_first = np.ones(len(row), bool)
-    is_first[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
-    return item[is_first], value[is_first], weight[is_first]
+    row, item, day, weight = (part[kept] for part in (found.row, found.item, found.day, found.weight))
+    key = row * max(found.n_items, 1) + item
+    # Days ascend within a row, so a stable order by pair leaves the latest of each pair last; quick where sorted already.
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    is_one = np.ones(len(key), bool)
+    edges = is_one[1:] if first else is_one[:-1]
+    edges[:] = key[1:] != key[:-1]
+    at = order[is_one]
+    return np.asarray(
+        np.bincount(item[at], 0.5 ** ((found.now - 1 - day[at]) / half_life_days) * weight[at], found.n_items),
+        np.float64,
+    )
 
 
 def top_of(scores: Scores, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
