@@ -23,14 +23,19 @@ def _module(name: str) -> Any:
 def render() -> str:
     """Return the table: what is measured, ours, the truth's own, the baseline's."""
     customers, labels = _module("truth"), _module("truth_of_labels")
+    bundles = _module("truth_of_bundles")
     told = [*customers.churn_truth(), *customers.lifetime_truth()]
     told += [(f"labels: {measure}", *values) for measure, *values in labels.labels_truth()]
+    told += bundles.bundles_truth()
     lines = ["| measure | ours | truth's own | baseline |", "|---|---|---|---|"]
     for measure, *values in told:
         lines.append(f"| {measure} | {' | '.join('·' if math.isnan(value) else f'{value:.4g}' for value in values)} |")
     wholesaler = f"{customers.CUSTOMERS:,} customers and {customers.DAYS} days, seed {customers.SEED}"
     labelled = f"{labels.CUSTOMERS:,} customers and {labels.DAYS} days, seed {labels.SEED}"
-    lines += ["", f"Churn and lifetime: `uci_online_retail`, {wholesaler}. Labels: `client_and_sales`, {labelled}."]
+    lines += [
+        "",
+        f"Churn, lifetime and bundles: `uci_online_retail`, {wholesaler}. Labels: `client_and_sales`, {labelled}.",
+    ]
     return "\n".join(lines) + "\n"
 
 
