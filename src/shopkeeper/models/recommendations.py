@@ -396,7 +396,7 @@ class Recommendations(Subject):
             candidates=candidates,
             against_baseline=_compared(mine, theirs, (chosen.name, Popular.name), seed),
             against_champion=self._against(champion, window, chosen, mine, seed, notes) if champion else None,
-            curves={"recall_at_length": _recall_at_length(told)},
+            curves={"hits_by_length": _hits_by_length(told)},
             facts=facts,
             notes=tuple(notes),
         )
@@ -494,8 +494,7 @@ def _values(model: Recommender, window: _Window, known: NDArray[np.str_] | None 
         "hit_at_3": hit_at(hits, n_wanted, 3),
         "recall_at_20": recall_at(hits[has], n_wanted[has], SHOWN),
         PRIMARY: ndcg_at(hits[has], n_wanted[has], SHOWN),
-        "hits": hits[has],
-        "n_wanted": n_wanted[has],
+        "hits": hits,
         "coverage": catalogue_coverage(lists.items, len(model.products)),
         "novelty": novelty(lists.items, model.share_of_buyers),
     }
@@ -520,14 +519,14 @@ def _compared(mine: NDArray[Any], theirs: NDArray[Any], names: tuple[str, str], 
     return compare(PRIMARY, np.ones(len(mine)), mine, theirs, names=names, groups=np.arange(len(mine)), seed=seed)
 
 
-def _recall_at_length(told: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return the recall of each contender's lists cut at each length: points of a plot."""
-    points: dict[str, list[Any]] = {"candidate": [], "length": [], "recall": []}
+def _hits_by_length(told: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the share of customers with a hit in each contender's lists cut at each length: points of a plot."""
+    points: dict[str, list[Any]] = {"candidate": [], "length": [], "hit_rate": []}
     for name, values in told.items():
-        for length in range(1, SHOWN + 1):
-            points["candidate"].append(name)
-            points["length"].append(length)
-            points["recall"].append(float(recall_at(values["hits"], values["n_wanted"], length).mean()))
+        found = np.maximum.accumulate(values["hits"], axis=1).mean(axis=0).tolist()
+        points["candidate"] += [name] * len(found)
+        points["length"] += range(1, len(found) + 1)
+        points["hit_rate"] += found
     return points
 
 

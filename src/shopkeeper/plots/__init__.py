@@ -12,7 +12,7 @@ from shopkeeper.plots.chances import calibration, confusion, gain, lift, pr, roc
 from shopkeeper.plots.features import correlated_pairs, correlation, histogram, importances
 from shopkeeper.plots.groups import choice, principal_components, scatter, segments
 from shopkeeper.plots.lifetime import order_days_by_frequency, tracking, value_by_tenth
-from shopkeeper.plots.lists import recall_at_length
+from shopkeeper.plots.lists import hits_by_length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -26,7 +26,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(value_by_tenth, order_days_by_frequency, tracking),
         *(choice, segments, scatter, principal_components),
         *(correlation, correlated_pairs, histogram, importances),
-        recall_at_length,
+        hits_by_length,
     )
 }
 """How a curve is drawn, by the first part of its name."""
@@ -40,7 +40,7 @@ OF_HELD_OUT = {
     "value_by_tenth",
     "order_days_by_frequency",
     "importances",
-    "recall_at_length",
+    "hits_by_length",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 

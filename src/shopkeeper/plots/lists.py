@@ -1,29 +1,31 @@
-"""Plots of ranked lists: how much of what customers took stood in them, by length."""
+"""Plots of ranked lists: how many customers found something in them, by length."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shopkeeper.plots.canvas import BLUE, FAINT, GROUPS, INK, SOFT, Columns, blank, numbers, percent, told
+from shopkeeper.plots.canvas import BLUE, FAINT, GROUPS, INK, SOFT, Columns, blank, numbers, percent, share_of, told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 BASELINE = "popular"
+FEW = 3
 
 
-def recall_at_length(points: Columns, what: str = "") -> "Canvas":
-    """Plot the recall of each candidate's lists cut at each length. Columns: ``candidate``, ``length``, ``recall``."""
-    length, recall = numbers(points, "length", "recall")
+def hits_by_length(points: Columns, what: str = "") -> "Canvas":
+    """Plot the share of customers with a hit among the first places. Columns: ``candidate``, ``length``, ``hit_rate``."""
+    length, rate = numbers(points, "length", "hit_rate")
     names = np.asarray(told(points, "candidate"), np.str_)
     last = {
-        str(name): float(recall[names == name][np.argmax(length[names == name])])
+        str(name): float(rate[names == name][np.argmax(length[names == name])])
         for name in dict.fromkeys(names.tolist())
     }
     best = max(last, key=lambda name: last[name])
+    first = int(length[np.argmin(np.abs(length - FEW))])
+    of_few = float(rate[(names == best) & (length == first)][0])
     canvas, axes = blank(
-        f"Lists of {best} hold most of what customers bought next: {last[best]:.1%} of what {int(length.max())} places allow",
-        what,
+        f"{share_of(of_few)} of customers bought something of the first {first} that {best} named", what
     )
     others = [colour for colour in GROUPS if colour != BLUE]
     taken: list[float] = []
@@ -32,7 +34,7 @@ def recall_at_length(points: Columns, what: str = "") -> "Canvas":
         colour = BLUE if name == best else FAINT if name == BASELINE else others[place % len(others)]
         axes.plot(
             length[is_it],
-            recall[is_it],
+            rate[is_it],
             color=SOFT if name == BASELINE else colour,
             linewidth=2.4 if name == best else 1.5,
         )
@@ -44,5 +46,5 @@ def recall_at_length(points: Columns, what: str = "") -> "Canvas":
     axes.set_xticks([1, *range(5, int(length.max()) + 1, 5)])
     percent(axes, y=(0, 1.12 * max(*last.values(), 0.01)))
     axes.set_xlabel("places in the list")
-    axes.set_ylabel("hits, of the most there could be")
+    axes.set_ylabel("customers who bought one of them")
     return canvas
