@@ -1,7 +1,8 @@
 """What Shopkeeper's speed is, as ratios against named peers measured in the same run, on this machine.
 
-    python benchmarks/run.py [help] [retail] [features] [models] [buying] [baskets] [demand] [events] [--events N]
+    python benchmarks/run.py [PART]... [--events N]
 
+Parts: help, retail, features, models, buying, baskets, recommendations, demand, prices, events; all of them if none is named.
 `retail` wants the Online Retail workbook (../shared/data or SHOPKEEPER_DATA); `events` simulates N events (20,000,000 by
 default, 2.4 GB) in a temporary folder. Every figure is the wall time of a cold process unless it says otherwise.
 """
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 CLI = [sys.executable, "-c", "from shopkeeper.apps.cli import main; main()"]
 EVENTS_PER_CUSTOMER = 62
-PARTS = ["help", "retail", "features", "models", "buying", "baskets", "demand", "events"]
+PARTS = ["help", "retail", "features", "models", "buying", "baskets", "recommendations", "demand", "events"]
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,24 @@ def of_demand() -> Iterator[Figure]:
     yield from (Figure(*found) for found in measured())
 
 
+def of_recommendations(folder: Path) -> Iterator[Figure]:
+    """Lists for all customers and for one basket, against implicit's own."""
+    from recommendations import measured
+
+    from shopkeeper import workflow
+    from shopkeeper.assembly import assemble
+
+    book = DATA / "online_retail" / "Online Retail.xlsx"
+    if not book.exists():
+        print(f"recommendations: skipped, there is no {book}", file=sys.stderr)
+        return
+    made = [*CLI, "init", str(folder / "lists"), "--preset", "uci_online_retail", "--path", str(book)]
+    subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+    parts = assemble(folder / "lists")
+    workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
+    yield from (Figure(*found) for found in measured(parts.warehouse))
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Make a temporary folder and take it away."""
@@ -242,6 +261,7 @@ def main() -> None:
             "buying": of_buying,
             "baskets": of_baskets,
             "demand": of_demand,
+            "recommendations": lambda: of_recommendations(folder),
             "events": lambda: of_events(folder, chosen.events),
         }
         for part in parts:

@@ -10,6 +10,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "models.md"
 sys.path.insert(0, str(ROOT / "benchmarks"))
+PARTS = ("truth", "truth_of_labels", "truth_of_baskets", "truth_of_bundles", "truth_of_demand")
 BLOCK = re.compile(r"(<!-- truth -->\n).*?(<!-- /truth -->)", re.DOTALL)
 
 
@@ -24,12 +25,10 @@ def _module(name: str) -> Any:
 
 def render() -> str:
     """Return the table: what is measured, ours, the truth's own, the baseline's."""
-    customers, labels, baskets, demand = (
-        _module(name) for name in ("truth", "truth_of_labels", "truth_of_baskets", "truth_of_demand")
-    )
+    customers, labels, baskets, lists, demand = map(_module, PARTS)
     told = [*customers.churn_truth(), *customers.lifetime_truth()]
     told += [(f"labels: {measure}", *values) for measure, *values in labels.labels_truth()]
-    told += baskets.baskets_truth()
+    told += baskets.baskets_truth() + lists.bundles_truth()
     told += [(f"demand: {measure}", *values) for measure, *values in demand.demand_truth()]
     lines = ["| measure | ours | truth's own | baseline |", "|---|---|---|---|"]
     for measure, *values in told:

@@ -20,7 +20,7 @@ from shopkeeper import evaluation
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import METRICS, Candidate, Comparison, Figure, Report
 
-MODULES = ("metrics", "intervals", "splits", "curves", "report")
+MODULES = ("metrics", "ranking", "intervals", "splits", "curves", "report")
 
 
 @pytest.mark.parametrize("name", MODULES)

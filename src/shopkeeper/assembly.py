@@ -14,12 +14,14 @@ from shopkeeper.models.demand import Demand
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
+from shopkeeper.models.offer_rules import OfferRules
+from shopkeeper.models.recommendations import Recommendations
 from shopkeeper.models.segments import Segments
 from shopkeeper.models.stock_advice import Policy
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
-from shopkeeper.settings import Settings, load
+from shopkeeper.settings import Settings, listed, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
 from shopkeeper.training import Studio
@@ -32,6 +34,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.LABEL_MODEL: Labels,
     v.BASKETS: Baskets,
     v.DEMAND: Demand,
+    v.RECOMMENDATIONS: Recommendations,
 }
 
 
@@ -128,9 +131,24 @@ def subjects(settings: Settings) -> dict[str, Subject]:
             "country": settings.shop.country,
             "policy": Policy(**asdict(settings.stock)),
         },
+        v.RECOMMENDATIONS: _of_recommendations(settings),
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}
+
+
+def _of_recommendations(settings: Settings) -> dict[str, Any]:
+    chosen = settings.recommendations
+    return {
+        "exclude_bought": chosen.exclude_bought,
+        "n": chosen.n,
+        "rules": OfferRules(
+            blocked=listed(chosen.blocked),
+            repeat_categories=listed(chosen.repeat_categories),
+            in_stock_only=chosen.in_stock_only,
+            margin_floor=chosen.margin_floor,
+        ),
+    }
 
 
 def variables(settings: Settings) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Models:
     server, empty for a SQLite file in the project.
     """
 
-    subjects: str = "segments churn lifetime labels baskets demand"
+    subjects: str = "segments churn lifetime labels baskets recommendations demand"
     seed: int = 7
     retrain_days: int = 30
     registry: str = ""
@@ -192,6 +192,23 @@ class Stock:
 
 
 @dataclass(frozen=True)
+class Recommendations:
+    """What may be recommended, and how much.
+
+    ``n``: products in a customer's list; ``exclude_bought``: leave out what the customer bought, but for products of
+    ``repeat_categories`` (parted by commas); ``blocked``: products never shown (parted by commas); ``in_stock_only``: leave
+    out what is known to be out of stock; ``margin_floor``: leave out what is known to earn a smaller share of its price.
+    """
+
+    n: int = 20
+    exclude_bought: bool = True
+    repeat_categories: str = ""
+    blocked: str = ""
+    in_stock_only: bool = True
+    margin_floor: float = 0.0
+
+
+@dataclass(frozen=True)
 class Drift:
     """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
 
@@ -220,6 +237,7 @@ class Settings:
     segments: Segments
     demand: Demand
     stock: Stock
+    recommendations: Recommendations
     drift: Drift
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
@@ -269,6 +287,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "segments": Segments,
     "demand": Demand,
     "stock": Stock,
+    "recommendations": Recommendations,
     "drift": Drift,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -418,6 +437,8 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("stock.lead_days", sections["stock"].lead_days, 0),
         ("stock.lead_days_sd", sections["stock"].lead_days_sd, 0),
         ("stock.review_days", sections["stock"].review_days, 0),
+        ("recommendations.n", sections["recommendations"].n, 1),
+        ("recommendations.margin_floor", sections["recommendations"].margin_floor, 0),
         ("segments.least", sections["segments"].least, 2),
         ("segments.most", sections["segments"].most, sections["segments"].least),
     ):
@@ -435,6 +456,15 @@ def _check(sections: MappingType[str, Any]) -> None:
             raise SettingsError(f"{name} must be one of {', '.join(known)}; got {chosen!r}. Choose one.")
     _check_subjects(sections["models"].subjects)
     _check_demand(sections["demand"], sections["stock"])
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Return the parts of a setting that lists texts, parted by commas; blanks around them do not count.
+
+    >>> listed("22423, 85123A")
+    ('22423', '85123A')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _check_subjects(subjects: str) -> None:

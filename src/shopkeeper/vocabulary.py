@@ -77,5 +77,6 @@ CHURN: Final = "churn"
 LIFETIME: Final = "lifetime"
 LABEL_MODEL: Final = "labels"
 BASKETS: Final = "baskets"
+RECOMMENDATIONS: Final = "recommendations"
 DEMAND: Final = "demand"
-SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL, BASKETS, DEMAND)
+SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL, BASKETS, RECOMMENDATIONS, DEMAND)

@@ -75,6 +75,7 @@ DOORS = {
     "deltalake": {"lake": "the door to Delta"},
     "dbt": {"warehouse": "the door to dbt"},
     "fastexcel": {"sources.spreadsheet": "the door to Excel files"},
+    "implicit": {"models.matrix_factors": "ALS, one of the candidates for recommendations"},
     "lightgbm": {
         "models.boosted_trees": "reads back the trees that it checked to be whole",
         "models.classifiers": "one of the kinds that compete for a label",

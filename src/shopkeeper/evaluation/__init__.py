@@ -39,6 +39,7 @@ from shopkeeper.evaluation.metrics import (
     roc_auc,
     wape,
 )
+from shopkeeper.evaluation.ranking import catalogue_coverage, hit_at, ndcg_at, novelty, recall_at
 from shopkeeper.evaluation.report import Candidate, Comparison, Decision, Figure, Report, card, from_json, gate, to_json
 from shopkeeper.evaluation.splits import moments_before, stratified_folds, time_folds
 
@@ -58,6 +59,7 @@ __all__ = [
     "calibration_error",
     "calibration_points",
     "card",
+    "catalogue_coverage",
     "compare",
     "compare_errors",
     "conformal_quantile",
@@ -68,6 +70,7 @@ __all__ = [
     "from_json",
     "gain_points",
     "gate",
+    "hit_at",
     "lift_points",
     "log_loss",
     "mae",
@@ -77,8 +80,11 @@ __all__ = [
     "measure_all",
     "merged",
     "moments_before",
+    "ndcg_at",
+    "novelty",
     "pr_auc",
     "pr_points",
+    "recall_at",
     "rmse",
     "rmsse",
     "roc_auc",

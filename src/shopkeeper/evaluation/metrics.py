@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopkeeper.errors import ModelError
+from shopkeeper.evaluation.ranking import share_of_ideal
 
 Numbers = NDArray[Any] | Sequence[Any]
 """A column of numbers: a NumPy array, a list, or an Arrow array."""
@@ -24,6 +25,8 @@ RANKS, PROBABILITIES, DECISIONS, AMOUNTS, POSITIVE = (
 )
 TWEEDIE_POWER = 1.5
 CALIBRATION_BINS = 10
+OF_LISTS = ("hit_at_3", "recall_at_20", "ndcg_at_20")
+"""Metrics of ranked lists: truth is what an ideal list gets, the prediction what the list got (``ranking.py``)."""
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,7 @@ METRICS = {
         Metric("mape", mape, higher_is_better=False, needs=AMOUNTS),
         Metric("mean_tweedie_deviance", mean_tweedie_deviance, higher_is_better=False, needs=POSITIVE),
         Metric("bias", bias, higher_is_better=False, needs=AMOUNTS, is_signed=True),
+        *(Metric(name, share_of_ideal, higher_is_better=True, needs=AMOUNTS) for name in OF_LISTS),
     )
 }
 """Metrics by name."""

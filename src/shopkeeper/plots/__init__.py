@@ -14,6 +14,7 @@ from shopkeeper.plots.demand import autocorrelation, backtest, outlook, periodog
 from shopkeeper.plots.features import correlated_pairs, correlation, histogram, importances
 from shopkeeper.plots.groups import choice, principal_components, scatter, segments
 from shopkeeper.plots.lifetime import order_days_by_frequency, tracking, value_by_tenth
+from shopkeeper.plots.lists import hits_by_length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -29,6 +30,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(correlation, correlated_pairs, histogram, importances),
         *(completion, rule_stability),
         *(backtest, outlook, autocorrelation, periodogram),
+        hits_by_length,
     )
 }
 """How a curve is drawn, by the first part of its name."""
@@ -45,6 +47,7 @@ OF_HELD_OUT = {
     "completion",
     "rule_stability",
     "backtest",
+    "hits_by_length",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 
