@@ -12,6 +12,7 @@ from shopkeeper.models.churn import Churn
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
+from shopkeeper.models.prices import Prices
 from shopkeeper.models.segments import Segments
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
@@ -27,6 +28,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.CHURN: Churn,
     v.LIFETIME: Lifetime,
     v.LABEL_MODEL: Labels,
+    v.PRICES: Prices,
 }
 
 
@@ -116,6 +118,14 @@ def subjects(settings: Settings) -> dict[str, Subject]:
         v.CHURN: {"horizon_days": settings.churn.horizon_days},
         v.LIFETIME: {"horizon_days": settings.lifetime.horizon_days, "margin": settings.lifetime.margin},
         v.LABEL_MODEL: {},
+        v.PRICES: {
+            "objective": settings.prices.objective,
+            "margin_floor": settings.prices.margin_floor,
+            "largest_step": settings.prices.largest_step,
+            "endings": settings.prices.endings,
+            "minimum_weeks": settings.prices.minimum_weeks,
+            "currency": settings.shop.currency,
+        },
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}

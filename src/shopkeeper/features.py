@@ -38,9 +38,7 @@ DESCRIBED_LINES = "order_lines"
 # The relations that they read, besides those named after an entity.
 SESSIONS, MOMENTS, CATALOGUE, RAW_LINES = "sessions", "moments", "catalogue", "raw_order_lines"
 ACTIVITY = "customer_activity_ranked"
-OF_CORE = {
-    name: f"{v.CORE}.{name}" for name in (v.ORDER_LINES, v.EVENTS, SESSIONS, v.CUSTOMERS, v.PRODUCTS, ACTIVITY)
-}
+OF_CORE = {name: f"{v.CORE}.{name}" for name in (v.ORDER_LINES, v.EVENTS, SESSIONS, v.CUSTOMERS, v.PRODUCTS, ACTIVITY)}
 
 _TEXT, _DAY, _AT, _FLAG, _WHOLE = pa.string(), pa.date32(), pa.timestamp("us"), pa.bool_(), pa.int64()
 # What stands for a relation where a caller has order lines alone.

@@ -129,7 +129,7 @@ class Models:
     server, empty for a SQLite file in the project.
     """
 
-    subjects: str = "segments churn lifetime labels"
+    subjects: str = "segments churn lifetime labels prices"
     seed: int = 7
     retrain_days: int = 30
     registry: str = ""
@@ -159,6 +159,22 @@ class Segments:
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What price advice keeps to.
+
+    ``objective``: profit, revenue, or auto (profit where the unit cost is known); ``margin_floor``: the share of a price that
+    must stay above cost; ``largest_step``: how far a price may move at once, as a share; ``endings``: digits that prices may end
+    on, parted by blanks, such as 99 49, any if empty; ``minimum_weeks``: products sold for fewer tell nothing of their own.
+    """
+
+    objective: str = "auto"
+    margin_floor: float = 0.0
+    largest_step: float = 0.2
+    endings: str = ""
+    minimum_weeks: int = 8
+
+
+@dataclass(frozen=True)
 class Drift:
     """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
 
@@ -185,6 +201,7 @@ class Settings:
     churn: Churn
     lifetime: Lifetime
     segments: Segments
+    prices: Prices
     drift: Drift
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
@@ -232,6 +249,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "churn": Churn,
     "lifetime": Lifetime,
     "segments": Segments,
+    "prices": Prices,
     "drift": Drift,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -378,16 +396,20 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("lifetime.margin", sections["lifetime"].margin, 0),
         ("segments.least", sections["segments"].least, 2),
         ("segments.most", sections["segments"].most, sections["segments"].least),
+        ("prices.margin_floor", sections["prices"].margin_floor, 0),
+        ("prices.minimum_weeks", sections["prices"].minimum_weeks, 1),
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")
     for name, chosen, known in (
         ("features.orders_from", sections["features"].orders_from, ("order_lines", "events")),
         ("drift.policy", sections["drift"].policy, ("warn", "retrain", "stop")),
+        ("prices.objective", sections["prices"].objective, ("auto", "profit", "revenue")),
     ):
         if chosen not in known:
             raise SettingsError(f"{name} must be one of {', '.join(known)}; got {chosen!r}. Choose one.")
     _check_subjects(sections["models"].subjects)
+    _check_prices(sections["prices"])
 
 
 def _check_subjects(subjects: str) -> None:
@@ -395,6 +417,17 @@ def _check_subjects(subjects: str) -> None:
         if name not in v.SUBJECTS:
             raise SettingsError(
                 f"models.subjects must name some of {', '.join(v.SUBJECTS)}, parted by blanks; got {name!r}. Correct it."
+            )
+
+
+def _check_prices(prices: Prices) -> None:
+    for name, value in (("margin_floor", prices.margin_floor), ("largest_step", prices.largest_step)):
+        if not value < 1 or (name == "largest_step" and value <= 0):
+            raise SettingsError(f"prices.{name} must be a share below 1; got {value}. Write 20 % as 0.2.")
+    for ending in prices.endings.split():
+        if not ending.isdigit() or len(ending) > 4:
+            raise SettingsError(
+                f"prices.endings must be digits that prices end on, parted by blanks, such as 99 49; got {ending!r}. Correct it."
             )
 
 

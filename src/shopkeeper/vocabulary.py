@@ -76,4 +76,5 @@ SEGMENTS: Final = "segments"
 CHURN: Final = "churn"
 LIFETIME: Final = "lifetime"
 LABEL_MODEL: Final = "labels"
-SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL)
+PRICES: Final = "prices"
+SUBJECTS: Final = (SEGMENTS, LIFETIME, CHURN, LABEL_MODEL, PRICES)

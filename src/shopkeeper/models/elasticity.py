@@ -42,7 +42,7 @@ class Responses:
     """What was found of each series, one element each, and of each channel's groups.
 
     ``elasticity`` of units with ``sd`` of its error; ``own`` and ``own_sd``: from its own weeks alone (``own_sd`` 0: nothing
-    of its own); ``often``: the part in lines; ``level``: log lines per expected line at price 1; ``size``: log units per line at
+    of its own); ``share``: how much of the elasticity is its own, 0 to 1; ``often``: the part in lines; ``level``: log lines per expected line at price 1; ``size``: log units per line at
     price 1; ``group_elasticity``: what its group says.
     """
 
@@ -50,6 +50,7 @@ class Responses:
     sd: Numbers
     own: Numbers
     own_sd: Numbers
+    share: Numbers
     often: Numbers
     level: Numbers
     size: Numbers
@@ -95,7 +96,9 @@ class PriceResponse(Model):
 
     def _fit(self, rows: pa.Table) -> None:
         if not rows.num_rows:
-            raise ModelError("a price must have moved before elasticities can be told; none did. Wait for price changes.")
+            raise ModelError(
+                "a price must have moved before elasticities can be told; none did. Wait for price changes."
+            )
         known = _arranged(rows)
         self.keys = known.keys
         self.found, self.told = self._respond(known)
@@ -136,9 +139,7 @@ class PriceResponse(Model):
         own = (found.elasticity - found.group_elasticity)[place]
         effects = np.where(is_known[:, None], np.stack([group, own], axis=1), 0.0)
         texts = [rows[name].to_pylist() for name in ("group", "product_id")]
-        return reasons(
-            np.arange(rows.num_rows), ("group", "product_id"), effects, top, lambda row, at: texts[at][row]
-        )
+        return reasons(np.arange(rows.num_rows), ("group", "product_id"), effects, top, lambda row, at: texts[at][row])
 
     def places(self, product_id: NDArray[Any], channel: NDArray[Any], currency: NDArray[Any]) -> Codes:
         """Return where in ``found`` each series stands; -1 for one that the model has not seen."""
@@ -183,7 +184,7 @@ class NoResponse(PriceResponse):
         n = len(rows.keys[0])
         nothing = np.zeros(n)
         level, size = _levels(rows, nothing, nothing, 0.0, nothing)
-        found = Responses(nothing, nothing, nothing, nothing, nothing, level, size, nothing, nothing, nothing)
+        found = Responses(*[nothing] * 6, level, size, *[nothing] * 3)
         return found, {"lift": 0.0, "last_week": float(rows.week.max())}
 
 
@@ -222,7 +223,9 @@ def _arranged(rows: pa.Table) -> _Rows:
     kinds, kind = coded(rows["group"])
     channel = columns[1][1]
     groups, group = np.unique(channel * len(kinds) + kind, return_inverse=True)
-    numbers = {name: rows[name].to_numpy().astype(np.float64)[order] for name in ("expected", *TARGET[2:], "is_promotion")}
+    numbers = {
+        name: rows[name].to_numpy().astype(np.float64)[order] for name in ("expected", *TARGET[2:], "is_promotion")
+    }
     return _Rows(
         keys=keys,
         group=group[order][first],
@@ -268,7 +271,9 @@ def _fitted(rows: _Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses
             slope, drift = fit.sum(fit.mean * t * t), fit.sum(fit.mean * x * t)
             gradient = fit.sum(fit.residual * t)
             if turn > 1:
-                trend_sd = _spread(trend + gradient / np.maximum(slope, 1e-9), ratio / np.maximum(slope, 1e-9), slope > 1e-3)
+                trend_sd = _spread(
+                    trend + gradient / np.maximum(slope, 1e-9), ratio / np.maximum(slope, 1e-9), slope > 1e-3
+                )
             penalty = ratio / max(trend_sd, 1e-3) ** 2
             trend = trend + (gradient - penalty * trend) / (slope + penalty)
             share = drift / (slope + penalty)
@@ -285,7 +290,12 @@ def _fitted(rows: _Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses
         cross = np.where(is_told, fit.sum(fit.mean * x * z) / np.where(is_told, info, 1.0), 0.0)
         beside = z - cross[rows.series] * x
         step, lift_sd = _lifted(
-            pooled, own, own_variance, cross, fit.sum(fit.residual * beside) / ratio, fit.sum(fit.mean * beside * beside) / ratio
+            pooled,
+            own,
+            own_variance,
+            cross,
+            fit.sum(fit.residual * beside) / ratio,
+            fit.sum(fit.mean * beside * beside) / ratio,
         )
         # The prior's mean is no lift.
         step -= lift * (lift_sd / LIFT_SD) ** 2
@@ -308,6 +318,7 @@ def _fitted(rows: _Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses
         sd=sd,
         own=np.where(is_own, own + much_own, 0.0),
         own_sd=np.where(is_own, np.sqrt(np.where(is_own, own_variance + much_own_variance, 0.0)), 0.0),
+        share=np.where(is_own & (not is_shared), pooled.share, 0.0),
         often=often,
         level=level,
         size=per_line,
@@ -430,6 +441,7 @@ class _Pool:
     overall: Numbers
     overall_sd: Numbers
     spread: Numbers
+    share: Numbers
     channel: Codes
     told: tuple[Mapping[str, float], ...]
 
@@ -437,7 +449,7 @@ class _Pool:
 def _pooled(rows: _Rows, own: Numbers, variance: Numbers, *, scale: float) -> _Pool:
     """Return the partially pooled effects, channel by channel; a variance without end says that a series tells nothing."""
     size = len(own)
-    effect, effect_sd, group, overall, overall_sd, spread = (np.zeros(size) for _ in range(6))
+    effect, effect_sd, group, overall, overall_sd, spread, share = (np.zeros(size) for _ in range(7))
     told: list[Mapping[str, float]] = []
     for channel in range(int(rows.channel.max()) + 1):
         members = np.flatnonzero(rows.channel == channel)
@@ -453,9 +465,10 @@ def _pooled(rows: _Rows, own: Numbers, variance: Numbers, *, scale: float) -> _P
         effect[part], effect_sd[part] = found.effect, found.effect_sd
         overall[members], overall_sd[members] = found.overall, found.overall_sd
         spread[members] = np.hypot(found.within, found.between)
+        share[part] = found.within**2 / (found.within**2 + variance[part])
         names = ("overall", "overall_sd", "within", "between")
         told.append({**{name: getattr(found, name) for name in names}, "series": len(part)})
-    return _Pool(effect, effect_sd, group, overall, overall_sd, spread, rows.channel, tuple(told))
+    return _Pool(effect, effect_sd, group, overall, overall_sd, spread, share, rows.channel, tuple(told))
 
 
 def _robust(rows: _Rows, fit: _Fit, info: Numbers, is_seen: NDArray[np.bool_]) -> Numbers:

@@ -59,7 +59,9 @@ def pool(estimate: Numbers, variance: Numbers, group: Codes, n_groups: int, *, s
             if len(betweens) > 1:
                 fit += _log_prior(between, MODE * scale, room)
             weights.append(base + fit)
-            points.append(_given(estimate, variance, group, within, between, mean, group_variance, overall, overall_variance))
+            points.append(
+                _given(estimate, variance, group, within, between, mean, group_variance, overall, overall_variance)
+            )
     log_weight = np.array(weights)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()

@@ -10,7 +10,7 @@ cheaper price. Lines are therefore parted into *channels*, and each channel has 
 A split is kept only if prices of one product on one day then differ much less; in a shop with one price a day all lines are ``all``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -48,6 +48,12 @@ class SoldLines:
     quantity: Numbers
     left_out: int
 
+    def before(self, day: int) -> "SoldLines":
+        """Return the lines of earlier days."""
+        kept = self.day < day
+        names = ("product", "currency", "outlet", "day", "price", "quantity")
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -61,6 +67,10 @@ class Channels:
     breaks: Numbers
     disagreement: float
     left: float
+
+    def of(self, kept: NDArray[np.bool_]) -> "Channels":
+        """Return those of some of the lines."""
+        return replace(self, of_line=self.of_line[kept])
 
 
 def sold_lines(lines: pa.Table, as_of: date | None = None) -> SoldLines:

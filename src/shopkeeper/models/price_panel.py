@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shopkeeper.models.price_channels import Channels, Codes, Numbers, SoldLines, medians
+from shopkeeper.models.price_channels import Channels, Codes, Numbers, SoldLines
 
 SAME_PRICE = 0.005
 """Prices that differ by less, as a share, are one price."""
@@ -75,18 +75,8 @@ class Spells:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Series, their spells, and the rows to learn from as a table (only of series whose price moved)."""
-
-    series: Series
-    spells: Spells
-    rows: pa.Table
-    agreement: float
-
-
-@dataclass(frozen=True)
-class _Days:
-    """Days on which a series sold: lines, units, sum of log units and of squared units; sorted by series and day."""
+class SoldDays:
+    """Days on which a series sold: posted log price, lines, units, sums of log units and of squared units; sorted by both."""
 
     series: Codes
     day: Codes
@@ -95,6 +85,20 @@ class _Days:
     n_units: Numbers
     log_units: Numbers
     squares: Numbers
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series, the days they sold on, their spells, and the rows to learn from as a table (only of series whose price moved).
+
+    ``agreement``: the share of lines that were charged the price of most lines of their day.
+    """
+
+    series: Series
+    days: SoldDays
+    spells: Spells
+    rows: pa.Table
+    agreement: float
 
 
 def groups_of(product_ids: NDArray[Any], products: pa.Table) -> NDArray[Any]:
@@ -119,8 +123,13 @@ def groups_of(product_ids: NDArray[Any], products: pa.Table) -> NDArray[Any]:
     return kept
 
 
-def panel(lines: SoldLines, channels: Channels, products: pa.Table, stock: pa.Table, *, last_day: int) -> Panel:
-    """Return the panel of lines; ``last_day``: of the history (days since 1970), up to which no sale is a sale of none."""
+def panel(
+    lines: SoldLines, channels: Channels, products: pa.Table, stock: pa.Table, *, last_day: int, minimum_weeks: int = 1
+) -> Panel:
+    """Return the panel of lines; ``last_day``: of the history (days since 1970), up to which no sale is a sale of none.
+
+    Series that were sold over fewer weeks than ``minimum_weeks`` have no rows.
+    """
     n_channels, n_currencies = len(channels.names), max(len(lines.currencies), 1)
     key = (lines.product * n_channels + channels.of_line) * n_currencies + lines.currency
     keys, series = np.unique(key, return_inverse=True)
@@ -142,14 +151,15 @@ def panel(lines: SoldLines, channels: Channels, products: pa.Table, stock: pa.Ta
     )
     spells = _spells(days, starts, about)
     calendar = _calendar(days, channel, len(channels.names), int(about.first.min(initial=last_day)), last_day)
-    moved = _moved(spells, len(about)) & (about.posted >= LEAST_POSTED)
+    is_old = about.last - about.first + 1 >= minimum_weeks * WEEK
+    moved = _moved(spells, len(about)) & (about.posted >= LEAST_POSTED) & is_old
     # A group's season is its own in each channel: guests' Christmas is another than the trade's.
     shelf = np.unique(np.char.add(np.char.add(about.channel, "\n"), about.group), return_inverse=True)[1]
     rows = _rows(days, about, spells, moved, calendar, channel, shelf, _empty_shelves(stock, lines, product, last_day))
-    return Panel(about, spells, rows, agreement)
+    return Panel(about, days, spells, rows, agreement)
 
 
-def _sold_days(lines: SoldLines, series: Codes) -> tuple[_Days, float, tuple[Codes, Numbers, Codes]]:
+def _sold_days(lines: SoldLines, series: Codes) -> tuple[SoldDays, float, tuple[Codes, Numbers, Codes]]:
     """Return the days on which series sold, with the price of most lines; the share of lines that were charged it; and all prices:
     day, log price and lines.
     """
@@ -169,10 +179,14 @@ def _sold_days(lines: SoldLines, series: Codes) -> tuple[_Days, float, tuple[Cod
     agreement = float(run_sizes[first][is_many].sum() / n_lines[is_many].sum()) if is_many.any() else 1.0
     starts = np.flatnonzero(is_day)
     sums = [np.bincount(of_day, values) for values in (units, np.log(units), units**2)]
-    return _Days(who[starts], day[starts], run_price[first], n_lines, *sums), agreement, (run_day, run_price, run_sizes)
+    return (
+        SoldDays(who[starts], day[starts], run_price[first], n_lines, *sums),
+        agreement,
+        (run_day, run_price, run_sizes),
+    )
 
 
-def _with_spells(days: _Days, agreement: float) -> tuple[_Days, NDArray[np.bool_]]:
+def _with_spells(days: SoldDays, agreement: float) -> tuple[SoldDays, NDArray[np.bool_]]:
     """Return the days and where a spell begins.
 
     In a shop whose prices are posted every change counts. Where lines of one day differ, some customers have prices of their
@@ -204,7 +218,7 @@ def _changes(series: Codes, log_price: Numbers) -> NDArray[np.bool_]:
 
 
 def _series(
-    days: _Days, n_series: int, first_day: int, last_day: int
+    days: SoldDays, n_series: int, first_day: int, last_day: int
 ) -> tuple[Codes, Codes, Numbers, Numbers, Codes]:
     """Return first and last day, lines, units and days with a sale of each series.
 
@@ -220,7 +234,7 @@ def _series(
     return first, end, lines, units, n_days
 
 
-def _spells(days: _Days, starts: NDArray[np.bool_], series: Series) -> Spells:
+def _spells(days: SoldDays, starts: NDArray[np.bool_], series: Series) -> Spells:
     at = np.flatnonzero(starts)
     number = np.cumsum(starts) - 1
     who = days.series[at]
@@ -262,7 +276,7 @@ class _Calendar:
         return weight
 
 
-def _calendar(days: _Days, channel: Codes, n_channels: int, first: int, last: int) -> _Calendar:
+def _calendar(days: SoldDays, channel: Codes, n_channels: int, first: int, last: int) -> _Calendar:
     """Return the busyness of days: lines, plus what shrinks a day to the mean as far as chance alone would scatter it."""
     span = last - first + 1
     place = channel[days.series] * span + days.day - first
@@ -324,7 +338,7 @@ def _empty_shelves(stock: pa.Table, lines: SoldLines, product: Codes, last_day: 
 
 
 def _rows(
-    days: _Days,
+    days: SoldDays,
     series: Series,
     spells: Spells,
     moved: NDArray[np.bool_],
@@ -361,7 +375,9 @@ def _rows(
     sale = np.flatnonzero(moved[days.series])
     row = np.searchsorted(keys, days.series[sale] * span + days.day[sale], side="right") - 1
     n = len(keys)
-    n_lines, n_units, log_units = (np.bincount(row, each[sale], n) for each in (days.n_lines, days.n_units, days.log_units))
+    n_lines, n_units, log_units = (
+        np.bincount(row, each[sale], n) for each in (days.n_lines, days.n_units, days.log_units)
+    )
     weight = calendar.between(channel[owner], first, last)
     who_out, day_out, lost = empty
     if len(who_out):
@@ -392,7 +408,7 @@ def _rows(
 
 
 def _seasons(
-    days: _Days,
+    days: SoldDays,
     series: Series,
     who: Codes,
     week: Codes,
@@ -425,7 +441,10 @@ def _seasons(
     best, found = -np.inf, np.ones_like(sold)
     for reach in REACHES:
         kernel = reach**apart if reach else np.eye(n_weeks)
-        others = [np.maximum((whole @ kernel)[shelf] - own @ kernel, 0) for whole, own in zip(both, (sold, usual), strict=True)]
+        others = [
+            np.maximum((whole @ kernel)[shelf] - own @ kernel, 0)
+            for whole, own in zip(both, (sold, usual), strict=True)
+        ]
         for lines in USUAL_LINES:
             factor = (others[0] + lines) / (others[1] + lines)
             fit = float(np.sum(sold * np.log(factor)) - np.sum(usual * factor))
@@ -433,11 +452,3 @@ def _seasons(
                 best, found = fit, factor
     factors: Numbers = found[who, week - start]
     return factors
-
-
-def usual_price(spells: Spells, n_series: int) -> Numbers:
-    """Return the median posted price of each series over its spells."""
-    found = np.full(n_series, np.nan)
-    middle = medians(spells.series, np.log(spells.price))
-    found[: len(middle)] = np.exp(middle)
-    return found
