@@ -1,9 +1,11 @@
-"""Partial pooling of many noisy estimates: each is drawn towards its group's mean, and each group's towards the mean of all.
+"""Partial pooling of many noisy estimates: each is drawn towards its group's mean, and each group's towards the mean
+of all.
 
-The hierarchical normal model (Gelman and others, Bayesian Data Analysis, 3rd edition, 5.4; Gelman and Hill 2007, 12): estimate = effect
-+ noise of known variance; effect ~ N(group's mean, within²); group's mean ~ N(overall mean, between²); overall mean flat. The two
-standard deviations have gamma priors of shape 2, which keep away from nought (Chung and others 2013), and are integrated out on a grid
-rather than plugged in, so that intervals stay honest where little is known: a plugged-in nought would call all effects equal.
+The hierarchical normal model (Gelman and others, Bayesian Data Analysis, 3rd edition, 5.4; Gelman and Hill 2007,
+12): estimate = effect + noise of known variance; effect ~ N(group's mean, within²); group's mean ~ N(overall mean,
+between²); overall mean flat. The two standard deviations have gamma priors of shape 2, which keep away from nought
+(Chung and others 2013), and are integrated out on a grid rather than plugged in, so that intervals stay honest where
+little is known: a plugged-in nought would call all effects equal.
 """
 
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
+NEGLIGIBLE = 1e-3
 MODE = 0.3
 """Of the priors, on a scale of 1: effects of one group differ by some tenths."""
 GRID = np.array([0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52, 0.64, 0.8, 1.0, 1.3, 1.7, 2.3])
@@ -20,7 +23,9 @@ GRID = np.array([0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52,
 
 @dataclass(frozen=True)
 class Pooled:
-    """Means and standard deviations of effects, of groups, and of all; and the spread of effects within and between groups."""
+    """Means and standard deviations of effects, of groups, and of all; and the spread of effects within and between
+    groups.
+    """
 
     effect: Numbers
     effect_sd: Numbers
@@ -35,43 +40,49 @@ class Pooled:
 def pool(estimate: Numbers, variance: Numbers, group: Codes, n_groups: int, *, scale: float = 1.0) -> Pooled:
     """Return the posterior of each effect, group and the overall mean.
 
-    ``estimate``, ``variance``: one each; ``group``: 0 … ``n_groups`` - 1, and a group may have none: it gets the overall mean.
-    ``scale``: of the grid of standard deviations and their priors, 1 for elasticities.
+    ``estimate``, ``variance``: one each; ``group``: 0 … ``n_groups`` - 1, and a group may have none: it gets the
+    overall mean. ``scale``: of the grid of standard deviations and their priors, 1 for elasticities.
     """
     grid = GRID * scale
-    step = np.gradient(grid)
+    prior = np.log(np.gradient(grid) * grid) - grid / (MODE * scale)
     has = np.bincount(group, minlength=n_groups) > 0
     betweens = grid if has.sum() > 1 else grid[:1]
-    weights, points = [], []
-    for within, width in zip(grid, step, strict=True):
+    log_weight = np.empty((len(grid), len(betweens)))
+    lines = []
+    for row, within in enumerate(grid):
         total = variance + within**2
         precision = np.bincount(group, 1 / total, n_groups)
-        group_variance = np.where(has, 1 / np.where(has, precision, 1.0), np.inf)
-        mean = np.where(has, np.bincount(group, estimate / total, n_groups) * np.where(has, group_variance, 0), 0.0)
+        sums = np.bincount(group, estimate / total, n_groups)
+        spread = np.where(has, 1 / np.where(has, precision, 1.0), np.inf)
+        mean = np.where(has, sums / np.where(has, precision, 1.0), 0.0)
+        lines.append((mean, spread))
         base = -0.5 * float(np.sum(np.log(total)) + np.sum((estimate - mean[group]) ** 2 / total))
-        base += 0.5 * float(np.sum(np.log(group_variance[has]))) + _log_prior(within, MODE * scale, width)
-        for between, room in zip(betweens, step, strict=False):
-            spread = group_variance[has] + between**2
-            overall_variance = 1 / np.sum(1 / spread)
-            overall = float(overall_variance * np.sum(mean[has] / spread))
-            fit = -0.5 * float(np.sum(np.log(spread)) + np.sum((mean[has] - overall) ** 2 / spread))
-            fit += 0.5 * float(np.log(overall_variance))
-            if len(betweens) > 1:
-                fit += _log_prior(between, MODE * scale, room)
-            weights.append(base + fit)
-            points.append(
-                _given(estimate, variance, group, within, between, mean, group_variance, overall, overall_variance)
-            )
-    log_weight = np.array(weights)
+        base += 0.5 * float(np.sum(np.log(spread[has]))) + prior[row]
+        wide = spread[has] + betweens[:, None] ** 2
+        share = 1 / wide
+        overall = share @ mean[has] / share.sum(axis=1)
+        fit = np.sum(np.log(wide) + (mean[has] - overall[:, None]) ** 2 * share, axis=1) + np.log(share.sum(axis=1))
+        log_weight[row] = base - 0.5 * fit + (prior[: len(betweens)] if len(betweens) > 1 else 0.0)
     weight = np.exp(log_weight - log_weight.max())
+    weight[weight < NEGLIGIBLE * weight.max()] = 0.0
     weight /= weight.sum()
-    columns = [np.array([point[at] for point in points]) for at in range(6)]
-    effect, effect_sd = _mixed(weight, columns[0], columns[1])
-    groups, group_sd = _mixed(weight, columns[2], columns[3])
-    overall, overall_sd = _mixed(weight, columns[4][:, None], columns[5][:, None])
-    pairs = np.array([(within, between) for within in grid for between in betweens])
-    spreads = weight @ pairs
-    return Pooled(effect, effect_sd, groups, group_sd, float(overall[0]), float(overall_sd[0]), *map(float, spreads))
+    at = np.argwhere(weight > 0)
+    points = [_given(estimate, variance, group, grid[row], betweens[column], *lines[row]) for row, column in at]
+    kept = weight[at[:, 0], at[:, 1]]
+    columns = [np.array([point[place] for point in points]) for place in range(6)]
+    effect, effect_sd = _mixed(kept, columns[0], columns[1])
+    groups, group_sd = _mixed(kept, columns[2], columns[3])
+    overall_mean, overall_sd = _mixed(kept, columns[4][:, None], columns[5][:, None])
+    return Pooled(
+        effect,
+        effect_sd,
+        groups,
+        group_sd,
+        float(overall_mean[0]),
+        float(overall_sd[0]),
+        float(kept @ grid[at[:, 0]]),
+        float(kept @ betweens[at[:, 1]]),
+    )
 
 
 def _given(
@@ -81,24 +92,23 @@ def _given(
     within: float,
     between: float,
     mean: Numbers,
-    group_variance: Numbers,
-    overall: float,
-    overall_variance: float,
+    spread: Numbers,
 ) -> tuple[Numbers, Numbers, Numbers, Numbers, float, float]:
-    """Return means and variances of effects, groups and all, given the two spreads."""
-    kept = between**2 / (between**2 + group_variance) if between > 0 else np.zeros(len(mean))
+    """Return means and variances of effects, groups and all, given the two spreads and each group's mean and
+    variance.
+    """
+    precision = 1 / (spread + between**2)
+    overall_variance = float(1 / np.sum(precision))
+    overall = float(np.sum(mean * precision) * overall_variance)
+    kept = between**2 * precision
     groups = kept * mean + (1 - kept) * overall
-    group_spread = (1 - kept) * between**2 + (1 - kept) ** 2 * overall_variance
+    group_variance = (1 - kept) * between**2 + (1 - kept) ** 2 * overall_variance
     share = within**2 / (within**2 + variance)
     effect = share * estimate + (1 - share) * groups[group]
-    spread = (1 - share) * within**2 + (1 - share) ** 2 * group_spread[group]
-    return effect, spread, groups, group_spread, overall, overall_variance
+    effect_variance = (1 - share) * within**2 + (1 - share) ** 2 * group_variance[group]
+    return effect, effect_variance, groups, group_variance, overall, overall_variance
 
 
 def _mixed(weight: Numbers, means: Numbers, variances: Numbers) -> tuple[Numbers, Numbers]:
     mean = weight @ means
     return mean, np.sqrt(weight @ (variances + (means - mean) ** 2))
-
-
-def _log_prior(value: float, mode: float, width: float) -> float:
-    return float(np.log(width * value) - value / mode)

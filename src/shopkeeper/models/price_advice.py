@@ -1,7 +1,8 @@
 """What price to ask: the one that brings most within bounds, what it would change, and the whole what-if curve.
 
-Demand at another price is today's times (price / today's price) ^ elasticity. All that is unsure here is the elasticity: the ends of its
-95 % interval give those of the change. Prices are searched on a grid between the bounds, rounded to allowed endings.
+Demand at another price is today's times (price / today's price) ^ elasticity. All that is unsure here is the
+elasticity: the ends of its 95 % interval give those of the change. Prices are searched on a grid between the bounds,
+rounded to allowed endings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,9 @@ PROFIT, REVENUE, AUTO = "profit", "revenue", "auto"
 
 @dataclass(frozen=True)
 class Rules:
-    """What advice must keep to; see ``docs/settings.md``. ``endings``: digits that prices in minor units end on, any if empty."""
+    """What advice must keep to; see ``docs/settings.md``. ``endings``: digits that prices in minor units end on, any
+    if empty.
+    """
 
     objective: str = AUTO
     margin_floor: float = 0.0
@@ -37,7 +40,9 @@ class Rules:
 
 @dataclass(frozen=True)
 class Offers:
-    """Series as they stand: regular price, price range seen, unit cost (NaN: unknown), units per day, and elasticity (NaN: unknown)."""
+    """Series as they stand: regular price, price range seen, unit cost (NaN: unknown), units per day, and elasticity
+    (NaN: unknown).
+    """
 
     price: Numbers
     lowest: Numbers
@@ -59,13 +64,11 @@ def rules(objective: str, margin_floor: float, largest_step: float, endings: str
 def offers(panel: Panel, elasticity: Numbers, sd: Numbers, unit_cost: Numbers, last_day: int) -> Offers:
     """Return series as they stand after ``last_day`` (days since 1970).
 
-    The price is the last one that is no promotion; units are those of the last 91 days, each day held against today's price by the
-    elasticity (by none where it is unknown).
+    The price is the last one that is no promotion; units are those of the last 91 days, each day held against
+    today's price by the elasticity (by none where it is unknown).
     """
     spells, n = panel.spells, len(panel.series)
-    lowest, highest = np.full(n, np.inf), np.zeros(n)
-    np.minimum.at(lowest, spells.series, spells.price)
-    np.maximum.at(highest, spells.series, spells.price)
+    lowest, highest = price_range(panel)
     price = np.full(n, np.nan)
     price[spells.series] = spells.price
     regular = ~spells.is_promotion
@@ -79,6 +82,14 @@ def offers(panel: Panel, elasticity: Numbers, sd: Numbers, unit_cost: Numbers, l
     # A product that came a month ago has sold for a month; the one that went has sold for all the days.
     gone = np.maximum(last_day - np.maximum(panel.series.last, begin - 1), 0)
     return Offers(price, lowest, highest, unit_cost, units / np.maximum(weight + gone, 1.0), elasticity, sd)
+
+
+def price_range(panel: Panel) -> tuple[Numbers, Numbers]:
+    """Return the lowest and the highest posted price of each series."""
+    lowest, highest = np.full(len(panel.series), np.inf), np.zeros(len(panel.series))
+    np.minimum.at(lowest, panel.spells.series, panel.spells.price)
+    np.maximum.at(highest, panel.spells.series, panel.spells.price)
+    return lowest, highest
 
 
 def advise(given: Offers, keep: Rules) -> dict[str, Any]:
@@ -120,7 +131,9 @@ def advise(given: Offers, keep: Rules) -> dict[str, Any]:
 
 
 def _bounds(given: Offers, keep: Rules) -> tuple[Numbers, Numbers, Numbers]:
-    """Return the lowest and highest price allowed, and the least that keeps the margin (0 where the cost is not known)."""
+    """Return the lowest and highest price allowed, and the least that keeps the margin (0 where the cost is not
+    known).
+    """
     floor = np.where(np.isfinite(given.unit_cost), given.unit_cost / (1 - keep.margin_floor), 0.0)
     high = np.minimum(given.price * (1 + keep.largest_step), np.maximum(given.highest, given.price))
     low = np.maximum(given.price * (1 - keep.largest_step), np.minimum(given.lowest, given.price))
@@ -130,7 +143,9 @@ def _bounds(given: Offers, keep: Rules) -> tuple[Numbers, Numbers, Numbers]:
 
 
 def _grid(price: Numbers, low: Numbers, high: Numbers, keep: Rules) -> Numbers:
-    """Return prices to choose from, one row for each series: allowed endings between the bounds, and today's price last."""
+    """Return prices to choose from, one row for each series: allowed endings between the bounds, and today's price
+    last.
+    """
     part = np.linspace(0, 1, STEPS + 1)
     raw = low[:, None] * (high / low)[:, None] ** part
     minor = np.round(raw * MINOR)
@@ -188,7 +203,9 @@ def _words(given: Offers, best: Numbers, low: Numbers, high: Numbers, floor: Num
 
 
 def curves(given: Offers, advised: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the what-if curves of series with a known elasticity: ``row`` (the series), and eleven even prices between the bounds."""
+    """Return the what-if curves of series with a known elasticity: ``row`` (the series), and eleven even prices
+    between the bounds.
+    """
     rows = np.flatnonzero(advised["action"] != "none")
     part = np.linspace(0, 1, CURVE_STEPS + 1)
     low, high = advised["lowest_allowed"][rows], advised["highest_allowed"][rows]
@@ -222,10 +239,11 @@ def curves(given: Offers, advised: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def price_changes(panel: Panel, last_day: int) -> dict[str, Any]:
-    """Return each change of a posted price: ``row`` (the series), day, old and new price, and units per day around it.
+    """Return each change of a posted price: ``row`` (the series), day, old and new price, and units per day around
+    it.
 
-    Plain counts over up to 28 days on each side, nothing taken out; the interval is that of a compound Poisson sum, whose
-    variance is the sum of squared quantities.
+    Plain counts over up to 28 days on each side, nothing taken out; the interval is that of a compound Poisson sum,
+    whose variance is the sum of squared quantities.
     """
     spells = panel.spells
     at = np.flatnonzero(np.diff(spells.series, prepend=-1) == 0)

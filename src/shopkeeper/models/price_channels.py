@@ -1,13 +1,19 @@
-"""Which price list a sold line was charged from: retail and wholesale told apart, so that no quantity discount looks like demand.
+"""Which price list a sold line was charged from: retail and wholesale told apart, so that no quantity discount looks
+like demand.
 
-Where a product sells on one day at two prices, the cheaper one did not make the larger quantity sell: the larger quantity got the
-cheaper price. Lines are therefore parted into *channels*, and each channel has a price history of its own:
+Where a product sells on one day at two prices, the cheaper one did not make the larger quantity sell: the larger
+quantity got the cheaper price. Lines are therefore parted into *channels*, and each channel has a price history of
+its own:
 
-- **Price lists.** Each outlet (a store where stores are named, else an order) charges from one list. Its level is the median, over its
-  lines, of log price minus the product's median; two levels are told apart by the cut that leaves the least variance (Otsu 1979).
-- **Quantity breaks.** Per product, the quantity from which on the price is lower, if one explains what still differs within a day.
+- **Price lists.** Each outlet (a store where stores are named, else an order) charges from one list. Its level is
+  the median, over its
+  lines, of log price minus the product's median; two levels are told apart by the cut that leaves the least variance
+  (Otsu 1979).
+- **Quantity breaks.** Per product, the quantity from which on the price is lower, if one explains what still differs
+  within a day.
 
-A split is kept only if prices of one product on one day then differ much less; in a shop with one price a day all lines are ``all``.
+A split is kept only if prices of one product on one day then differ much less; in a shop with one price a day all
+lines are ``all``.
 """
 
 from dataclasses import dataclass, replace
@@ -33,9 +39,9 @@ Codes = NDArray[np.int64]
 class SoldLines:
     """Lines with a price above 0 that were sold before a moment, as arrays.
 
-    ``product`` and ``currency`` number ``product_ids`` and ``currencies``, which are sorted; ``outlet`` numbers stores, and orders
-    where none is named; ``day`` counts from 1970; ``price`` is what was paid for a unit, discounts taken off; ``left_out``: lines
-    without a price, or a quantity, above 0.
+    ``product`` and ``currency`` number ``product_ids`` and ``currencies``, which are sorted; ``outlet`` numbers
+    stores, and orders where none is named; ``day`` counts from 1970; ``price`` is what was paid for a unit,
+    discounts taken off; ``left_out``: lines without a price, or a quantity, above 0.
     """
 
     product_ids: NDArray[Any]
@@ -48,16 +54,16 @@ class SoldLines:
     quantity: Numbers
     left_out: int
 
-    def before(self, day: int) -> "SoldLines":
-        """Return the lines of earlier days."""
-        kept = self.day < day
+    def part(self, kept: NDArray[np.bool_]) -> "SoldLines":
+        """Return some of the lines."""
         names = ("product", "currency", "outlet", "day", "price", "quantity")
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
 @dataclass(frozen=True)
 class Channels:
-    """The channel of each line (numbers ``names``), the quantity break of each product and currency (0: none), and what was seen.
+    """The channel of each line (numbers ``names``), the quantity break of each product and currency (0: none), and
+    what was seen.
 
     ``disagreement``: variance of log price within product-days before any split, and ``left`` after.
     """
@@ -68,7 +74,7 @@ class Channels:
     disagreement: float
     left: float
 
-    def of(self, kept: NDArray[np.bool_]) -> "Channels":
+    def part(self, kept: NDArray[np.bool_]) -> "Channels":
         """Return those of some of the lines."""
         return replace(self, of_line=self.of_line[kept])
 
@@ -149,7 +155,9 @@ def channels(lines: SoldLines) -> Channels:
 
 
 def _price_lists(outlet: Codes, item: Codes, log_price: Numbers, day: Codes) -> Codes:
-    """Return 1 for lines of outlets that charge from the higher of two lists, else 0; all 0 where there is one list."""
+    """Return 1 for lines of outlets that charge from the higher of two lists, else 0; all 0 where there is one
+    list.
+    """
     ratio = log_price - medians(item, log_price)[item]
     numbered = np.unique(outlet, return_inverse=True)[1]
     level = medians(numbered, ratio)
@@ -174,7 +182,9 @@ def _price_lists(outlet: Codes, item: Codes, log_price: Numbers, day: Codes) -> 
 
 
 def _quantity_breaks(item: Codes, n_items: int, day: Codes, log_price: Numbers, quantity: Numbers) -> Numbers:
-    """Return, per item, the quantity from which on it is cheaper within a day; 0 where none explains the day's prices."""
+    """Return, per item, the quantity from which on it is cheaper within a day; 0 where none explains the day's
+    prices.
+    """
     differs = np.bincount(day, _spread_of_lines(day, log_price)) > 1e-9
     part = differs[day]
     who, what, units = item[part], log_price[part], quantity[part]
@@ -207,6 +217,11 @@ def _quantity_breaks(item: Codes, n_items: int, day: Codes, log_price: Numbers, 
     return found
 
 
+def totals(keys: Codes, values: Numbers, n: int = 0) -> Numbers:
+    """Return the sum of the values of each key 0 … max, or up to ``n`` - 1."""
+    return np.asarray(np.bincount(keys, values, n), np.float64)
+
+
 def medians(keys: Codes, values: Numbers) -> Numbers:
     """Return the median of the values of each key 0 … max; NaN for a key without values."""
     order = np.lexsort((values, keys))
@@ -220,7 +235,7 @@ def medians(keys: Codes, values: Numbers) -> Numbers:
 
 def _spread(keys: Codes, values: Numbers) -> Numbers:
     """Return the sum of squares about the mean of each key."""
-    return np.bincount(keys, _spread_of_lines(keys, values))
+    return totals(keys, _spread_of_lines(keys, values))
 
 
 def _spread_of_lines(keys: Codes, values: Numbers) -> Numbers:

@@ -1,10 +1,12 @@
-"""The panel that elasticities are read from: what each product sold, week by week and price by price, and what was to be expected.
+"""The panel that elasticities are read from: what each product sold, week by week and price by price, and what was
+to be expected.
 
-A *series* is a product in a channel and a currency. Its *spells* are the times between two changes of its posted price, which is the
-price of most of a day's lines; between the last sale at one price and the first at the next, the change is put half-way. A *row* is a
-series, a week and a spell within it. ``expected`` says how many lines such a row would have if only season, opening days and stock
-mattered: the channel's lines of these days, times the season of the product's group in that week, both of *other* products only, so
-that nothing that a product's own price did is taken for season.
+A *series* is a product in a channel and a currency. Its *spells* are the times between two changes of its posted
+price, which is the price of most of a day's lines; between the last sale at one price and the first at the next, the
+change is put half-way. A *row* is a series, a week and a spell within it. ``expected`` says how many lines such a
+row would have if only season, opening days and stock mattered: the channel's lines of these days, times the season
+of the product's group in that week, both of *other* products only, so that nothing that a product's own price did is
+taken for season.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shopkeeper.models.price_channels import Channels, Codes, Numbers, SoldLines
+from shopkeeper.models.empty_shelves import empty_shelves
+from shopkeeper.models.price_channels import Channels, Codes, Numbers, SoldLines, totals
 
 SAME_PRICE = 0.005
 """Prices that differ by less, as a share, are one price."""
@@ -27,7 +30,9 @@ LEAST_POSTED = 0.75
 PROMOTION_DAYS, PROMOTION_STEP = 28, 0.05
 LEAST_KIND = 5
 REACHES, USUAL_LINES = (0.0, 0.5, 0.75, 0.9), (2.0, 10.0, 50.0, 1e9)
-"""How much of a week's weight the next one has, and how many lines at the usual share are added: what a season may be made of."""
+"""How much of a week's weight the next one has, and how many lines at the usual share are added: what a season may
+be made of.
+"""
 WEEK = 7
 MONDAY = 3
 """Days from a Monday to 1 January 1970."""
@@ -35,7 +40,8 @@ MONDAY = 3
 
 @dataclass(frozen=True)
 class Series:
-    """One element for each series: its product, channel, currency and group as texts, first and last day, what it sold, and the
+    """One element for each series: its product, channel, currency and group as texts, ``item`` (where its product
+    and currency stand in ``Channels.breaks``), first and last day, what it sold, and the
     share of its lines that were charged the posted price.
     """
 
@@ -43,6 +49,7 @@ class Series:
     channel: NDArray[Any]
     currency: NDArray[Any]
     group: NDArray[Any]
+    item: Codes
     first: Codes
     last: Codes
     n_lines: Numbers
@@ -57,7 +64,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Spells:
-    """One element for each spell, sorted by series and day: the posted price from ``first`` to ``last``, and what was sold.
+    """One element for each spell, sorted by series and day: the posted price from ``first`` to ``last``, and what
+    was sold.
 
     ``squares``: the sum of squared quantities of its lines, which says how chancy its units are.
     """
@@ -76,7 +84,9 @@ class Spells:
 
 @dataclass(frozen=True)
 class SoldDays:
-    """Days on which a series sold: posted log price, lines, units, sums of log units and of squared units; sorted by both."""
+    """Days on which a series sold: posted log price, lines, units, sums of log units and of squared units; sorted by
+    both.
+    """
 
     series: Codes
     day: Codes
@@ -89,7 +99,8 @@ class SoldDays:
 
 @dataclass(frozen=True)
 class Panel:
-    """Series, the days they sold on, their spells, and the rows to learn from as a table (only of series whose price moved).
+    """Series, the days they sold on, their spells, and the rows to learn from as a table (only of series whose price
+    moved).
 
     ``agreement``: the share of lines that were charged the price of most lines of their day.
     """
@@ -102,7 +113,8 @@ class Panel:
 
 
 def groups_of(product_ids: NDArray[Any], products: pa.Table) -> NDArray[Any]:
-    """Return the group of each product: its category, else the last word of its description if five products share it.
+    """Return the group of each product: its category, else the last word of its description if five products share
+    it.
 
     In product names the last word tells what the thing is: RED RETROSPOT LUNCH BAG is a BAG. Others are ``other``.
     """
@@ -126,7 +138,8 @@ def groups_of(product_ids: NDArray[Any], products: pa.Table) -> NDArray[Any]:
 def panel(
     lines: SoldLines, channels: Channels, products: pa.Table, stock: pa.Table, *, last_day: int, minimum_weeks: int = 1
 ) -> Panel:
-    """Return the panel of lines; ``last_day``: of the history (days since 1970), up to which no sale is a sale of none.
+    """Return the panel of lines; ``last_day``: of the history (days since 1970), up to which no sale is a sale of
+    none.
 
     Series that were sold over fewer weeks than ``minimum_weeks`` have no rows.
     """
@@ -146,6 +159,7 @@ def panel(
         names[channel],
         lines.currencies[keys % n_currencies],
         groups[product],
+        product * n_currencies + keys % n_currencies,
         *found,
         posted / np.maximum(whole, 1),
     )
@@ -155,13 +169,15 @@ def panel(
     moved = _moved(spells, len(about)) & (about.posted >= LEAST_POSTED) & is_old
     # A group's season is its own in each channel: guests' Christmas is another than the trade's.
     shelf = np.unique(np.char.add(np.char.add(about.channel, "\n"), about.group), return_inverse=True)[1]
-    rows = _rows(days, about, spells, moved, calendar, channel, shelf, _empty_shelves(stock, lines, product, last_day))
+    rows = _rows(
+        days, about, spells, moved, calendar, channel, shelf, empty_shelves(stock, lines.product_ids, product, last_day)
+    )
     return Panel(about, days, spells, rows, agreement)
 
 
 def _sold_days(lines: SoldLines, series: Codes) -> tuple[SoldDays, float, tuple[Codes, Numbers, Codes]]:
-    """Return the days on which series sold, with the price of most lines; the share of lines that were charged it; and all prices:
-    day, log price and lines.
+    """Return the days on which series sold, with the price of most lines; the share of lines that were charged it;
+    and all prices: day, log price and lines.
     """
     log_price = np.log(lines.price)
     order = np.lexsort((lines.quantity, lines.price, lines.day, series))
@@ -178,7 +194,7 @@ def _sold_days(lines: SoldLines, series: Codes) -> tuple[SoldDays, float, tuple[
     is_many = n_lines > 1
     agreement = float(run_sizes[first][is_many].sum() / n_lines[is_many].sum()) if is_many.any() else 1.0
     starts = np.flatnonzero(is_day)
-    sums = [np.bincount(of_day, values) for values in (units, np.log(units), units**2)]
+    sums = [totals(of_day, values) for values in (units, np.log(units), units**2)]
     return (
         SoldDays(who[starts], day[starts], run_price[first], n_lines, *sums),
         agreement,
@@ -189,8 +205,8 @@ def _sold_days(lines: SoldLines, series: Codes) -> tuple[SoldDays, float, tuple[
 def _with_spells(days: SoldDays, agreement: float) -> tuple[SoldDays, NDArray[np.bool_]]:
     """Return the days and where a spell begins.
 
-    In a shop whose prices are posted every change counts. Where lines of one day differ, some customers have prices of their
-    own: a price on few lines or one day is then taken for one of those, and the posted price goes on.
+    In a shop whose prices are posted every change counts. Where lines of one day differ, some customers have prices
+    of their own: a price on few lines or one day is then taken for one of those, and the posted price goes on.
     """
     starts = _changes(days.series, days.log_price)
     if agreement >= POSTED or not len(starts):
@@ -230,7 +246,7 @@ def _series(
     gap = np.ceil((days.day[last] - days.day[at]) / np.maximum(n_days - 1, 1)).astype(np.int64)
     gap = np.where(n_days > 1, gap, last_day - first_day)
     first, end = np.maximum(days.day[at] - gap, first_day), np.minimum(days.day[last] + gap, last_day)
-    lines, units = (np.bincount(days.series, column, n_series) for column in (days.n_lines, days.n_units))
+    lines, units = (totals(days.series, column, n_series) for column in (days.n_lines, days.n_units))
     return first, end, lines, units, n_days
 
 
@@ -243,7 +259,7 @@ def _spells(days: SoldDays, starts: NDArray[np.bool_], series: Series) -> Spells
     first = np.where(is_first, series.first[who], days.day[at] - gap // 2)
     is_last = np.diff(who, append=-1) != 0
     last = np.where(is_last, series.last[who], np.roll(first, -1) - 1)
-    n_lines, n_units, squares = (np.bincount(number, each) for each in (days.n_lines, days.n_units, days.squares))
+    n_lines, n_units, squares = (totals(number, each) for each in (days.n_lines, days.n_units, days.squares))
     weight = days.n_lines
     log_price = np.bincount(number, days.log_price * weight) / np.maximum(n_lines, 1)
     before = np.where(is_first, np.inf, np.roll(log_price, 1))
@@ -277,10 +293,12 @@ class _Calendar:
 
 
 def _calendar(days: SoldDays, channel: Codes, n_channels: int, first: int, last: int) -> _Calendar:
-    """Return the busyness of days: lines, plus what shrinks a day to the mean as far as chance alone would scatter it."""
+    """Return the busyness of days: lines, plus what shrinks a day to the mean as far as chance alone would scatter
+    it.
+    """
     span = last - first + 1
     place = channel[days.series] * span + days.day - first
-    counts = np.bincount(place, days.n_lines, n_channels * span).reshape(n_channels, span)
+    counts = totals(place, days.n_lines, n_channels * span).reshape(n_channels, span)
     mean = counts.mean(axis=1)
     floor = np.array([_floor(each, np.full(span, middle)) for each, middle in zip(counts, mean, strict=True)])
     upto = np.zeros((n_channels, span + 1))
@@ -289,52 +307,11 @@ def _calendar(days: SoldDays, channel: Codes, n_channels: int, first: int, last:
 
 
 def _floor(counts: Numbers, expected: Numbers) -> float:
-    """Return the gamma prior's weight, in lines, for factors of counts over expected: large where they scatter by chance only."""
+    """Return the gamma prior's weight, in lines, for factors of counts over expected: large where they scatter by
+    chance only.
+    """
     excess = float(np.sum((counts - expected) ** 2 - counts) / max(float(np.sum(expected**2)), 1e-12))
     return float(np.clip(1 / max(excess, 1e-6), 0.1, 1e6))
-
-
-def _empty_shelves(stock: pa.Table, lines: SoldLines, product: Codes, last_day: int) -> tuple[Codes, Codes, Numbers]:
-    """Return series, day and the share of the product's sales whose shelves were empty on that day.
-
-    A shelf that ends a day empty is empty until units come in; the day it ran out counts half.
-    """
-    nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    if not stock.num_rows or not len(lines.product_ids):
-        return nothing
-    names = stock["product_id"].to_numpy(zero_copy_only=False).astype(np.str_)
-    place = np.minimum(np.searchsorted(lines.product_ids, names), len(lines.product_ids) - 1)
-    is_sold = lines.product_ids[place] == names
-    store = np.unique(stock["store_id"].to_numpy(zero_copy_only=False).astype(np.str_), return_inverse=True)[1]
-    day = stock["day"].cast(pa.date32()).cast(pa.int32()).to_numpy().astype(np.int64)
-    held, came, went = (stock[name].to_numpy() for name in ("on_hand", "n_units_in", "n_units_out"))
-    kept = np.flatnonzero(is_sold & (day <= last_day))
-    kept = kept[np.lexsort((day[kept], store[kept], place[kept]))]
-    if not len(kept):
-        return nothing
-    place, day, held, came, went = (column[kept] for column in (place, day, held, came, went))
-    shelf = np.unique(place * (store.max() + 1) + store[kept], return_inverse=True)[1]
-    of_shelf, of_product = np.bincount(shelf, went), np.bincount(place, went, len(lines.product_ids))
-    share = of_shelf[shelf] / np.maximum(of_product[place], 1e-12)
-    is_same = np.append(shelf[1:] == shelf[:-1], False)
-    until = np.where(is_same, np.append(day[1:], 0), last_day + 1) - 1
-    # On the day of the next movement the shelf is still empty unless that brings units.
-    until += is_same & (np.append(came[1:], 1) <= 0)
-    out = np.flatnonzero(held <= 0)
-    length = np.maximum(until[out] - day[out] + 1, 1)
-    row = np.repeat(out, length)
-    offset = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    when, weight = day[row] + offset, share[row] * np.where(offset == 0, 0.5, 1.0)
-    span = last_day + 2
-    both, number = np.unique(place[row] * span + when, return_inverse=True)
-    lost = np.minimum(np.bincount(number, weight), 0.95)
-    # Each series of the product, in whichever channel, stands before the same shelves.
-    order = np.argsort(product, kind="stable")
-    low, high = (np.searchsorted(product[order], both // span, side=side) for side in ("left", "right"))
-    times = high - low
-    which = np.repeat(np.arange(len(both)), times)
-    inner = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return order[low[which] + inner], both[which] % span, lost[which]
 
 
 def _rows(
@@ -417,10 +394,12 @@ def _seasons(
     channel: Codes,
     shelf: Codes,
 ) -> Numbers:
-    """Return, per series and week, how the rest of its group sold beside the whole channel, against its own usual share.
+    """Return, per series and week, how the rest of its group sold beside the whole channel, against its own usual
+    share.
 
-    Neighbouring weeks count for less and less (an exponential kernel), and some lines at the usual share are added. How far and
-    how many is what foretells best what each series itself sold, which is never among what it is foretold from.
+    Neighbouring weeks count for less and less (an exponential kernel), and some lines at the usual share are added.
+    How far and how many is what foretells best what each series itself sold, which is never among what it is
+    foretold from.
     """
     if not len(who):
         return np.zeros(0)
