@@ -11,6 +11,7 @@ units alone.
 """
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,9 @@ from shopkeeper.errors import ModelError
 from shopkeeper.models.elasticity_fit import COLUMNS, KEY, NAMES, TARGET, Responses, Rows, arranged, fitted, levels
 from shopkeeper.models.model import Model, State, array_of, reasons
 from shopkeeper.models.price_channels import Codes, coded
+
+EPOCH, MONDAY_OF_WEEK = date(1970, 1, 1), 4
+"""Weeks are numbered by their Mondays' days since 1970, divided by seven; the first Monday was day 4."""
 
 
 class PriceResponse(Model):
@@ -81,6 +85,13 @@ class PriceResponse(Model):
         effects = np.where(is_known[:, None], np.stack([group, own], axis=1), 0.0)
         texts = [rows[name].to_pylist() for name in ("group", "product_id")]
         return reasons(np.arange(rows.num_rows), ("group", "product_id"), effects, top, lambda row, at: texts[at][row])
+
+    def has_seen(self, day: date, *, horizon_days: int = 0) -> bool:
+        """Return whether it was fitted on a week that reaches to a day or later."""
+        return (
+            self.is_fitted
+            and EPOCH + timedelta(7 * int(self.told["last_week"]) + MONDAY_OF_WEEK + 7 + horizon_days) > day
+        )
 
     def places(self, product_id: NDArray[Any], channel: NDArray[Any], currency: NDArray[Any]) -> Codes:
         """Return where in ``found`` each series stands; -1 for one that the model has not seen."""

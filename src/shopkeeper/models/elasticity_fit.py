@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shopkeeper.errors import ModelError
-from shopkeeper.models.pooling import pool
+from shopkeeper.models.pooling import below_nought, pool
 from shopkeeper.models.price_channels import Codes, Numbers, coded, totals
 
 KEY = ("product_id", "channel", "currency")
@@ -156,7 +156,8 @@ def fitted(rows: Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses, 
         own = np.where(is_told, often + score / np.where(is_told, info, 1.0), 0.0)
         own_variance = np.where(is_told, ratio / np.where(is_told, info, 1.0), np.inf)
         pooled = _pooled(rows, own, own_variance, scale=1.0)
-        often = pooled.overall if is_shared else pooled.effect
+        # That something sells better because it is dearer is taken for a season or a fashion that the controls have missed.
+        often = pooled.overall if is_shared else below_nought(pooled.effect, pooled.effect_sd)[0]
         cross = np.where(is_told, fit.sum(fit.mean * x * z) / np.where(is_told, info, 1.0), 0.0)
         beside = z - cross[rows.series] * x
         step, lift_sd = _lifted(
@@ -178,10 +179,13 @@ def fitted(rows: Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses, 
             effect_sd=np.hypot(pooled.effect_sd, moved.effect - pooled.effect),
             overall_sd=np.hypot(pooled.overall_sd, moved.overall - pooled.overall),
         )
-    much, much_own, much_own_variance = _amounts(rows)
+    much, much_own, much_own_variance = _amounts(rows, is_seen)
     level, per_line = levels(rows, often, much.overall if is_shared else much.effect, lift, trend)
-    chosen = often + (much.overall if is_shared else much.effect)
-    sd = np.hypot(pooled.overall_sd, much.overall_sd) if is_shared else np.hypot(pooled.effect_sd, much.effect_sd)
+    if is_shared:
+        chosen, sd = often + much.overall, np.hypot(pooled.overall_sd, much.overall_sd)
+    else:
+        _, often_sd = below_nought(pooled.effect, pooled.effect_sd)
+        chosen, sd = below_nought(often + much.effect, np.hypot(often_sd, much.effect_sd))
     is_own = is_seen & np.isfinite(own_variance + much_own_variance)
     found = Responses(
         elasticity=chosen,
@@ -419,7 +423,7 @@ def _spread(own: Numbers, variance: Numbers, is_told: NDArray[np.bool_]) -> floa
     return (low + high) / 2
 
 
-def _amounts(rows: Rows) -> tuple[_Pool, Numbers, Numbers]:
+def _amounts(rows: Rows, is_seen: NDArray[np.bool_]) -> tuple[_Pool, Numbers, Numbers]:
     """Return the elasticity of units per line: pooled, and each series' own with its variance, which respects weeks.
 
     Least squares of mean log units on log price within a series; a median line's answer stands for the mean's.
@@ -432,7 +436,7 @@ def _amounts(rows: Rows) -> tuple[_Pool, Numbers, Numbers]:
     x = x - (np.bincount(series, n * x, size) / weight)[series]
     y = y - (np.bincount(series, n * y, size) / weight)[series]
     info = np.bincount(series, n * x * x, size)
-    is_told = info > LEAST_INFORMATION
+    is_told = is_seen & (info > LEAST_INFORMATION)
     slope = np.where(is_told, np.bincount(series, n * x * y, size) / np.where(is_told, info, 1.0), 0.0)
     left = n * (y - slope[series] * x)
     freedom = np.bincount(series, minlength=size) - 2.0

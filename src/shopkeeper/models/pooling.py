@@ -9,6 +9,7 @@ little is known: a plugged-in nought would call all effects equal.
 """
 
 from dataclasses import dataclass
+from math import erfc
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 Codes = NDArray[np.int64]
 NEGLIGIBLE = 1e-3
+FARTHEST = -6.0
 MODE = 0.3
 """Of the priors, on a scale of 1: effects of one group differ by some tenths."""
 GRID = np.array([0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.36, 0.43, 0.52, 0.64, 0.8, 1.0, 1.3, 1.7, 2.3])
@@ -112,3 +114,13 @@ def _given(
 def _mixed(weight: Numbers, means: Numbers, variances: Numbers) -> tuple[Numbers, Numbers]:
     mean = weight @ means
     return mean, np.sqrt(weight @ (variances + (means - mean) ** 2))
+
+
+def below_nought(mean: Numbers, sd: Numbers) -> tuple[Numbers, Numbers]:
+    """Return mean and standard deviation of normal variables that are known to be below 0 (the normal cut off there)."""
+    end = np.clip(-mean / np.maximum(sd, 1e-9), FARTHEST, None)
+    density = np.exp(-(end**2) / 2) / np.sqrt(2 * np.pi)
+    hazard = density / np.array([erfc(-each / 2**0.5) / 2 for each in end.tolist()], np.float64)
+    # Beyond where the tail can be told from nought, the mean keeps its distance below it.
+    middle = np.minimum(mean, -FARTHEST * sd)
+    return middle - sd * hazard, sd * np.sqrt(np.maximum(1 - end * hazard - hazard**2, 0.0))

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 ALL, STANDARD, HIGH, BULK, HIGH_BULK = "all", "standard", "high", "bulk", "high_bulk"
 LEAST_EXPLAINED = 0.25
 """The share of the variance within product-days that a split must explain."""
+MANY_LINES = 3
 LEAST_SHARE, LEAST_STEP, LEAST_DISCOUNT, LEAST_LINES = 0.02, 0.10, 0.03, 10
 BREAKS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 36, 48, 64, 72, 96, 100, 144, 192, 200, 288, 500, 1000)
 
@@ -132,16 +133,21 @@ def channels(lines: SoldLines) -> Channels:
     if spread.sum() < 1e-9:
         return none
     high = _price_lists(lines.outlet, item, log_price, day)
+    if high.any() and np.average(np.bincount(lines.outlet)[lines.outlet]) < MANY_LINES:
+        # The list of an order with one line is that line's price: what its quantity explains is not the list's.
+        least = _quantity_breaks(item, n_items, day, log_price, lines.quantity)
+        is_bulk = (least[item] > 0) & (lines.quantity >= least[item])
+        if _spread(day * 2 + is_bulk, log_price).sum() <= _spread(day * 2 + high, log_price).sum() + 1e-9:
+            high = np.zeros(n, np.int64)
     lists = day * 2 + high
     left = _spread(lists, log_price)
     least = _quantity_breaks(item, n_items, lists, log_price, lines.quantity)
     is_bulk = (least[item] > 0) & (lines.quantity >= least[item])
-    if is_bulk.any():
-        finer = _spread(lists * 2 + is_bulk, log_price)
-        if left.sum() - finer.sum() < LEAST_EXPLAINED * left.sum():
-            is_bulk, least = np.zeros(n, bool), np.zeros(n_items)
-        else:
-            left = finer
+    finer = _spread(lists * 2 + is_bulk, log_price)
+    if left.sum() - finer.sum() < max(LEAST_EXPLAINED * left.sum(), 1e-9):
+        is_bulk, least = np.zeros(n, bool), np.zeros(n_items)
+    else:
+        left = finer
     code = high + 2 * is_bulk
     seen, of_line = np.unique(code, return_inverse=True)
     names = (STANDARD, HIGH, BULK, HIGH_BULK) if len(seen) > 1 else (ALL,)

@@ -267,7 +267,18 @@ def _spells(days: SoldDays, starts: NDArray[np.bool_], series: Series) -> Spells
     is_low = (np.minimum(before, after) - log_price >= PROMOTION_STEP) & ~is_first
     is_promotion = is_low & (last - first + 1 <= PROMOTION_DAYS)
     sold_last = days.day[np.append(at[1:], len(days.day)) - 1]
-    return Spells(who, first, last, days.day[at], sold_last, np.exp(log_price), is_promotion, n_lines, n_units, squares)
+    return Spells(
+        who,
+        first,
+        last,
+        days.day[at],
+        sold_last,
+        np.round(np.exp(log_price), 4),
+        is_promotion,
+        n_lines,
+        n_units,
+        squares,
+    )
 
 
 def _moved(spells: Spells, n_series: int) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from shopkeeper.models.price_panel import MONDAY, WEEK
 from shopkeeper.vocabulary import PRODUCT_ID
 
 LEAST_WEEKS, LEAST_HELD_OUT, MOST_HELD_OUT = 12, 4, 13
-LEAST_JUDGED, LEAST_MOVE, BASE_WEEKS = 8, 0.01, 26
+LEAST_JUDGED, LEAST_IN_BIN, LEAST_MOVE, BASE_WEEKS = 4, 8, 0.01, 26
 LEAST_EXPECTED = 1e-3
 MOVES = (-0.5, -0.35, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.35, 0.5)
 EPOCH = date(1970, 1, 1)
@@ -97,7 +97,7 @@ def judged(rows: pa.Table, known: pa.Table, begin: int) -> pa.Table:
 def weeks_of(rows: pa.Table, models: Mapping[str, Model]) -> Weeks:
     """Return the product-weeks whose price was 1 % or more off the usual, and what each model expected of them.
 
-    Raises ModelError where there are fewer than eight.
+    Raises ModelError where there are fewer than four.
     """
     key = [*KEY, "week"]
     table = rows.select([*key, "n_lines", "n_units"])
@@ -140,7 +140,7 @@ def response(weeks: Weeks, name: str, flat: str) -> dict[str, list[Any]]:
     place = np.digitize(weeks.move, MOVES)
     bins = len(MOVES) + 1
     n = np.bincount(place, minlength=bins)
-    kept = np.flatnonzero(n >= LEAST_JUDGED)
+    kept = np.flatnonzero(n >= LEAST_IN_BIN)
     blind = weeks.expected_lines[flat]
     columns = (weeks.move, weeks.lines, weeks.expected_lines[name], blind, (weeks.lines - blind) ** 2)
     move, lines, told, base, squares = (np.bincount(place, column, bins)[kept] for column in columns)

@@ -301,7 +301,7 @@ class Prices(Subject):
             "elasticity": middle,
             "sd": sd,
             "elasticity_low": middle - advice.Z * sd,
-            "elasticity_high": middle + advice.Z * sd,
+            "elasticity_high": np.minimum(middle + advice.Z * sd, 0.0),
             "own_elasticity": of(found.own, has_own),
             "own_error": of(found.own_sd, has_own),
             "own_share": np.where(has, share, np.nan),

@@ -12,6 +12,7 @@ from shopkeeper.plots.chances import calibration, confusion, gain, lift, pr, roc
 from shopkeeper.plots.features import correlated_pairs, correlation, histogram, importances
 from shopkeeper.plots.groups import choice, principal_components, scatter, segments
 from shopkeeper.plots.lifetime import order_days_by_frequency, tracking, value_by_tenth
+from shopkeeper.plots.prices import elasticities, price_response
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -24,6 +25,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(calibration, gain, lift, roc, pr, confusion),
         *(value_by_tenth, order_days_by_frequency, tracking),
         *(choice, segments, scatter, principal_components),
+        *(price_response, elasticities),
         *(correlation, correlated_pairs, histogram, importances),
     )
 }
@@ -38,6 +40,7 @@ OF_HELD_OUT = {
     "value_by_tenth",
     "order_days_by_frequency",
     "importances",
+    "price_response",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 
