@@ -1,6 +1,6 @@
 """What Shopkeeper's speed is, as ratios against named peers measured in the same run, on this machine.
 
-    python benchmarks/run.py [help] [retail] [features] [models] [buying] [events] [--events N]
+    python benchmarks/run.py [help] [retail] [features] [models] [buying] [prices] [events] [--events N]
 
 `retail` wants the Online Retail workbook (../shared/data or SHOPKEEPER_DATA); `events` simulates N events (20,000,000 by
 default, 2.4 GB) in a temporary folder. Every figure is the wall time of a cold process unless it says otherwise.
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 CLI = [sys.executable, "-c", "from shopkeeper.apps.cli import main; main()"]
 EVENTS_PER_CUSTOMER = 62
-PARTS = ["help", "retail", "features", "models", "buying", "events"]
+PARTS = ["help", "retail", "features", "models", "buying", "prices", "events"]
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,13 @@ def of_buying() -> Iterator[Figure]:
     yield from (Figure(*found) for found in measured())
 
 
+def of_prices() -> Iterator[Figure]:
+    """Elasticities of many products against a regression for each."""
+    from prices import measured
+
+    yield from (Figure(*found) for found in measured())
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Make a temporary folder and take it away."""
@@ -226,6 +233,7 @@ def main() -> None:
             "features": lambda: of_features(folder),
             "models": lambda: of_models(folder),
             "buying": of_buying,
+            "prices": of_prices,
             "events": lambda: of_events(folder, chosen.events),
         }
         for part in parts:

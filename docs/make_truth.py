@@ -25,12 +25,18 @@ def render() -> str:
     customers, labels = _module("truth"), _module("truth_of_labels")
     told = [*customers.churn_truth(), *customers.lifetime_truth()]
     told += [(f"labels: {measure}", *values) for measure, *values in labels.labels_truth()]
+    prices = _module("truth_of_prices")
+    told += prices.prices_truth()
     lines = ["| measure | ours | truth's own | baseline |", "|---|---|---|---|"]
     for measure, *values in told:
         lines.append(f"| {measure} | {' | '.join('·' if math.isnan(value) else f'{value:.4g}' for value in values)} |")
     wholesaler = f"{customers.CUSTOMERS:,} customers and {customers.DAYS} days, seed {customers.SEED}"
     labelled = f"{labels.CUSTOMERS:,} customers and {labels.DAYS} days, seed {labels.SEED}"
+    shops = "; ".join(
+        f"`{preset}`, {n:,} customers and {days} days, seed {seed}" for preset, n, days, seed in prices.SHOPS
+    )
     lines += ["", f"Churn and lifetime: `uci_online_retail`, {wholesaler}. Labels: `client_and_sales`, {labelled}."]
+    lines.append(f"Elasticities, with the files' dirt: {shops}; the baseline is one elasticity for all products.")
     return "\n".join(lines) + "\n"
 
 

@@ -28,6 +28,7 @@ TABLES = {
     "churn": ("churn_scores", "churn_reasons"),
     "lifetime": ("customer_lifetime_values",),
     "labels": ("label_scores",),
+    "prices": ("price_elasticities", "price_advice", "price_curves", "price_changes"),
 }
 
 

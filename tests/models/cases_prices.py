@@ -19,7 +19,7 @@ SPEC.loader.exec_module(shops)
 def rows() -> pa.Table:
     """Weeks of twelve products by price."""
     shop, _ = shops.responsive(n=12, days=140, spread=0.3)
-    return Prices()._read(shop, shop.last_day + timedelta(1)).panel.rows
+    return Prices().read(shop, shop.last_day + timedelta(1)).panel.rows
 
 
 CASES = {

@@ -47,7 +47,7 @@ STEPS = 4
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Record:
     """What a history says of prices before a moment; ``last_day``: the day before it, since 1970."""
 
     lines: SoldLines
@@ -58,7 +58,7 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class _Read(_Told):
+class PriceRecord(_Record):
     """The same with its panel."""
 
     panel: Panel
@@ -102,7 +102,7 @@ class Prices(Subject):
         self.rules = advice.rules(objective, margin_floor, largest_step, endings)
         self.minimum_weeks = minimum_weeks
         self.currency = currency
-        self._last: tuple[ref[Any], date, _Read] | None = None
+        self._last: tuple[ref[Any], date, PriceRecord] | None = None
 
     def lacks(self, history: History) -> str:
         """Return what is missing: products."""
@@ -127,7 +127,7 @@ class Prices(Subject):
         if history.first_day is None or history.last_day is None:
             raise ModelError("a shop must have orders before prices can be told; it has none. Load its orders.")
         tell(self.name, "reading the past", 0, STEPS)
-        read = self._read(history, history.last_day + timedelta(1))
+        read = self.read(history, history.last_day + timedelta(1))
         if not len(read.lines.price):
             raise ModelError(
                 "a sold line must name a product and a price before prices can be told; none does. Load some."
@@ -187,7 +187,7 @@ class Prices(Subject):
         ``Subject.predict``.
         """
         response_of = _of_prices(model)
-        read = self._read(history, as_of)
+        read = self.read(history, as_of)
         series = read.panel.series
         about = {
             PRODUCT_ID: series.product_id,
@@ -216,7 +216,7 @@ class Prices(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the series whose price moved, each with its latest posted price, and the elasticity as ``score``."""
-        return _watched(model, self._read(history, as_of).panel)
+        return _watched(model, self.read(history, as_of).panel)
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
         """Return lines of product-weeks since the training whose price was off the usual, and what was to be
@@ -224,7 +224,7 @@ class Prices(Subject):
         """
         if history.last_day is None:
             return None
-        read = self._read(history, history.last_day + timedelta(1))
+        read = self.read(history, history.last_day + timedelta(1))
         begin = -(-((since - EPOCH).days + MONDAY) // WEEK) * WEEK - MONDAY
         if not read.panel.rows.num_rows or read.last_day < begin + WEEK - 1:
             return None
@@ -237,26 +237,26 @@ class Prices(Subject):
             return None
         return Hindsight(EPOCH + timedelta(begin), PRIMARY, weeks.lines, weeks.expected_lines[model.name])
 
-    def _read(self, history: History, as_of: date) -> _Read:
+    def read(self, history: History, as_of: date) -> PriceRecord:
         """Return what a history says before a moment; that of the last history asked is kept, for training asks
         thrice.
         """
         if self._last and self._last[0]() is history and self._last[1] == as_of:
             return self._last[2]
         lines = sold_lines(history.sale_lines(), as_of)
-        told = _Told(lines, channels(lines), history.products(), history.stock_days(), (as_of - EPOCH).days - 1)
-        read = _Read(**vars(told), panel=self._panel(told, before=told.last_day + 1))
+        told = _Record(lines, channels(lines), history.products(), history.stock_days(), (as_of - EPOCH).days - 1)
+        read = PriceRecord(**vars(told), panel=self._panel(told, before=told.last_day + 1))
         self._last = (ref(history), as_of, read)
         return read
 
-    def _panel(self, read: _Told, *, before: int) -> Panel:
+    def _panel(self, read: _Record, *, before: int) -> Panel:
         """Return the panel as it stood before a day."""
         is_known = read.lines.day < before
         lines, known = read.lines.part(is_known), read.channels.part(is_known)
         last_day = before - 1
         return panel(lines, known, read.products, read.stock, last_day=last_day, minimum_weeks=self.minimum_weeks)
 
-    def _told(self, model: PriceResponse, read: _Read) -> dict[str, Any]:
+    def _told(self, model: PriceResponse, read: PriceRecord) -> dict[str, Any]:
         """Return the columns of ``price_elasticities`` that a model tells, and ``sd``."""
         series, found = read.panel.series, model.found
         place = model.places(series.product_id, series.channel, series.currency)
@@ -315,7 +315,7 @@ class Prices(Subject):
             "n_units": series.n_units,
         }
 
-    def _costs(self, read: _Read) -> Numbers:
+    def _costs(self, read: PriceRecord) -> Numbers:
         """Return the unit cost of each series; NaN where none is told, or in another currency."""
         series = read.panel.series
         told = zip(*(read.products[name].to_pylist() for name in (PRODUCT_ID, "unit_cost")), strict=True)
@@ -442,7 +442,7 @@ def _by_group(model: PriceResponse, known: Panel) -> dict[str, list[Any]]:
     }
 
 
-def _facts(read: _Read, known: Panel, model: PriceResponse, weeks: Weeks) -> dict[str, Any]:
+def _facts(read: PriceRecord, known: Panel, model: PriceResponse, weeks: Weeks) -> dict[str, Any]:
     series = read.panel.series
     return {
         "lines": len(read.lines.price),
@@ -461,7 +461,7 @@ def _facts(read: _Read, known: Panel, model: PriceResponse, weeks: Weeks) -> dic
     }
 
 
-def _notes(read: _Read) -> Sequence[str]:
+def _notes(read: PriceRecord) -> Sequence[str]:
     found = []
     if read.lines.left_out:
         found.append(f"{read.lines.left_out:,} lines without a price or a quantity above 0 are left out.")

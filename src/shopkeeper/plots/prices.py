@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MOST_FOLD = 6.0
 """Demand beyond so many times the usual is not drawn to scale."""
+TICKS = (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def price_response(points: Columns, what: str = "") -> "Canvas":
@@ -32,16 +33,12 @@ def price_response(points: Columns, what: str = "") -> "Canvas":
     axes.vlines(move, np.maximum(low, 0), np.minimum(high, most), color=BLUE, linewidth=3, alpha=0.35)
     axes.plot(move, expected, "s--", color=VERMILION, markerfacecolor="white", markersize=8, label="expected")
     axes.plot(move, actual, "o-", color=BLUE, markersize=8, linewidth=1.8, label="actual, with what chance alone does")
-    for x, count in zip(move, n, strict=True):
-        axes.annotate(
-            f"{int(count):,}", (x, 0), (0, 3), textcoords="offset points", ha="center", fontsize=8, color=SOFT
-        )
+    for place, (x, count) in enumerate(zip(move, n, strict=True)):
+        # Neighbours stand at two heights, so that their figures do not run into each other.
+        where = (0, 3 if place % 2 else 14)
+        axes.annotate(f"{int(count):,}", (x, 0), where, textcoords="offset points", ha="center", fontsize=8, color=SOFT)
     axes.set_ylim(0, most)
-    ticks = [
-        each
-        for each in (-0.5, -0.3, -0.1, 0.0, 0.1, 0.3, 0.5, 0.75, 1.0)
-        if move.min() - 0.1 <= each <= move.max() + 0.1
-    ]
+    ticks = [each for each in TICKS if move.min() - 0.1 <= each <= move.max() + 0.1]
     axes.set_xticks(ticks, [f"{100 * each:+.0f} %" if each else "usual" for each in ticks])
     axes.set_xlabel("price against the product's usual one; small figures: product-weeks")
     axes.set_ylabel("lines sold, against those the season alone brings")
@@ -56,9 +53,9 @@ def elasticities(points: Columns, what: str = "") -> "Canvas":
     """
     low, middle, high, n = numbers(points, "low", "middle", "high", "n")
     names = [str(each) for each in told(points, "group")]
-    share = float(n[middle < -1].sum() / n.sum())
+    elastic = int((middle < -1).sum())
     canvas, axes = blank(
-        f"{share_of(share)} of these products are in groups where a price cut brings more revenue (elasticity below -1)",
+        f"In {elastic} of {len(names)} groups a lower price brings the middle product more revenue (elasticity below -1)",
         what,
         height=2.2 + 0.36 * len(names),
     )
@@ -70,7 +67,7 @@ def elasticities(points: Columns, what: str = "") -> "Canvas":
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(float(min(low.min(), -1)) - 0.2, float(max(high.max(), 0)) + 0.1)
-    axes.set_xlabel("elasticity of units: the middle product, and the range of eight in ten; in brackets how many")
+    axes.set_xlabel("elasticity: the middle product and the range of eight in ten (how many)")
     return canvas
 
 
