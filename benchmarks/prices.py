@@ -78,7 +78,7 @@ def measured(n_products: int = N_PRODUCTS) -> Iterator[tuple[str, float, str, fl
     if not apart < 0.05:
         raise AssertionError(f"elasticities must agree with the peer's; they differ by {apart:.3f}")
     what = f"elasticities of {n_products:,} products x {N_WEEKS} weeks, pooled (own ones agree within {apart:.3f})"
-    yield what, ours, "statsmodels Poisson, a loop over products", seconds, "≤ 0.1 ×"
+    yield what, ours, "statsmodels Poisson, a loop over products", seconds, "≤ 0.2 ×"
 
 
 if __name__ == "__main__":

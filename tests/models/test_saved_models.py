@@ -14,9 +14,10 @@ from shopkeeper.models.churn import Churn
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import ARRAYS, FIELDS, STATE
+from shopkeeper.models.prices import Prices
 from shopkeeper.models.segments import Segments
 
-SUBJECTS = {"churn": Churn(), "lifetime": Lifetime(), "segments": Segments(), "labels": Labels()}
+SUBJECTS = {"churn": Churn(), "lifetime": Lifetime(), "segments": Segments(), "labels": Labels(), "prices": Prices()}
 spec = importlib.util.spec_from_file_location("contract", Path(__file__).with_name("test_contract.py"))
 contract = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(contract)

@@ -124,10 +124,11 @@ class PriceResponse(Model):
         return {**texts, **{name: getattr(self.found, name) for name in NAMES}, "told": self.told}
 
     def _restore(self, state: State) -> None:
-        self.keys = tuple(np.asarray(state[f"key_{name}"], np.str_) for name in KEY)
-        n = len(self.keys[0])
-        if any(each.shape != (n,) for each in self.keys):
-            raise ModelError("the keys of series must be columns of one length")
+        keys = [state[f"key_{name}"] for name in KEY]
+        n = len(keys[0])
+        if not all(isinstance(each, np.ndarray) and each.dtype.kind == "U" and each.shape == (n,) for each in keys):
+            raise ModelError("the keys of series must be arrays of texts of one length")
+        self.keys = tuple(keys)
         self.found = Responses(*(array_of(state, name, n).astype(np.float64) for name in NAMES))
         self.told = dict(state["told"])
         for name in ("lift", "last_week"):

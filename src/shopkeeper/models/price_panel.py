@@ -34,6 +34,7 @@ REACHES, USUAL_LINES = (0.0, 0.5, 0.75, 0.9), (2.0, 10.0, 50.0, 1e9)
 be made of.
 """
 WEEK = 7
+DECIMALS = 10_000.0
 MONDAY = 3
 """Days from a Monday to 1 January 1970."""
 
@@ -261,7 +262,7 @@ def _spells(days: SoldDays, starts: NDArray[np.bool_], series: Series) -> Spells
     last = np.where(is_last, series.last[who], np.roll(first, -1) - 1)
     n_lines, n_units, squares = (totals(number, each) for each in (days.n_lines, days.n_units, days.squares))
     weight = days.n_lines
-    log_price = np.bincount(number, days.log_price * weight) / np.maximum(n_lines, 1)
+    log_price = totals(number, days.log_price * weight) / np.maximum(n_lines, 1)
     before = np.where(is_first, np.inf, np.roll(log_price, 1))
     after = np.where(is_last, np.inf, np.roll(log_price, -1))
     is_low = (np.minimum(before, after) - log_price >= PROMOTION_STEP) & ~is_first

@@ -67,7 +67,8 @@ def elasticities(points: Columns, what: str = "") -> "Canvas":
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(float(min(low.min(), -1)) - 0.2, float(max(high.max(), 0)) + 0.1)
-    axes.set_xlabel("elasticity: the middle product and the range of eight in ten (how many)")
+    axes.set_xlabel("elasticity of units: the middle product, and the range of eight in ten")
+    axes.set_ylabel("group (products)")
     return canvas
 
 
