@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 CLI = [sys.executable, "-c", "from shopkeeper.apps.cli import main; main()"]
 EVENTS_PER_CUSTOMER = 62
-PARTS = ["help", "retail", "features", "models", "buying", "baskets", "recommendations", "demand", "events"]
+PARTS = ["help", "retail", "features", "models", "buying", "baskets", "recommendations", "demand", "prices", "events"]
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,13 @@ def of_demand() -> Iterator[Figure]:
     yield from (Figure(*found) for found in measured())
 
 
+def of_prices() -> Iterator[Figure]:
+    """Elasticities of many products against a regression for each."""
+    from prices import measured
+
+    yield from (Figure(*found) for found in measured())
+
+
 def of_recommendations(folder: Path) -> Iterator[Figure]:
     """Lists for all customers and for one basket, against implicit's own."""
     from recommendations import measured
@@ -262,6 +269,7 @@ def main() -> None:
             "baskets": of_baskets,
             "demand": of_demand,
             "recommendations": lambda: of_recommendations(folder),
+            "prices": of_prices,
             "events": lambda: of_events(folder, chosen.events),
         }
         for part in parts:

@@ -15,6 +15,7 @@ from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import Subject
 from shopkeeper.models.offer_rules import OfferRules
+from shopkeeper.models.prices import Prices
 from shopkeeper.models.recommendations import Recommendations
 from shopkeeper.models.segments import Segments
 from shopkeeper.models.stock_advice import Policy
@@ -35,6 +36,7 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.BASKETS: Baskets,
     v.DEMAND: Demand,
     v.RECOMMENDATIONS: Recommendations,
+    v.PRICES: Prices,
 }
 
 
@@ -132,6 +134,14 @@ def subjects(settings: Settings) -> dict[str, Subject]:
             "policy": Policy(**asdict(settings.stock)),
         },
         v.RECOMMENDATIONS: _of_recommendations(settings),
+        v.PRICES: {
+            "objective": settings.prices.objective,
+            "margin_floor": settings.prices.margin_floor,
+            "largest_step": settings.prices.largest_step,
+            "endings": settings.prices.endings,
+            "minimum_weeks": settings.prices.minimum_weeks,
+            "currency": settings.shop.currency,
+        },
     }
     chosen = settings.models.subjects.split()
     return {name: SUBJECT_CLASSES[name](**given[name]) for name in v.SUBJECTS if name in chosen}

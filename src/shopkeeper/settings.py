@@ -142,7 +142,7 @@ class Models:
     server, empty for a SQLite file in the project.
     """
 
-    subjects: str = "segments churn lifetime labels baskets recommendations demand"
+    subjects: str = "segments churn lifetime labels baskets recommendations demand prices"
     seed: int = 7
     retrain_days: int = 30
     registry: str = ""
@@ -209,6 +209,22 @@ class Recommendations:
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What price advice keeps to.
+
+    ``objective``: profit, revenue, or auto (profit where the unit cost is known); ``margin_floor``: the share of a price that
+    must stay above cost; ``largest_step``: how far a price may move at once, as a share; ``endings``: digits that prices may end
+    on, parted by blanks, such as 99 49, any if empty; ``minimum_weeks``: products sold for fewer tell nothing of their own.
+    """
+
+    objective: str = "auto"
+    margin_floor: float = 0.0
+    largest_step: float = 0.2
+    endings: str = ""
+    minimum_weeks: int = 8
+
+
+@dataclass(frozen=True)
 class Drift:
     """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
 
@@ -238,6 +254,7 @@ class Settings:
     demand: Demand
     stock: Stock
     recommendations: Recommendations
+    prices: Prices
     drift: Drift
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
@@ -288,6 +305,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "demand": Demand,
     "stock": Stock,
     "recommendations": Recommendations,
+    "prices": Prices,
     "drift": Drift,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -441,6 +459,8 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("recommendations.margin_floor", sections["recommendations"].margin_floor, 0),
         ("segments.least", sections["segments"].least, 2),
         ("segments.most", sections["segments"].most, sections["segments"].least),
+        ("prices.margin_floor", sections["prices"].margin_floor, 0),
+        ("prices.minimum_weeks", sections["prices"].minimum_weeks, 1),
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")
@@ -451,11 +471,13 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("baskets.made_from", sections["baskets"].made_from, ("orders", "sessions", "views")),
         ("features.orders_from", sections["features"].orders_from, ("order_lines", "events")),
         ("drift.policy", sections["drift"].policy, ("warn", "retrain", "stop")),
+        ("prices.objective", sections["prices"].objective, ("auto", "profit", "revenue")),
     ):
         if chosen not in known:
             raise SettingsError(f"{name} must be one of {', '.join(known)}; got {chosen!r}. Choose one.")
     _check_subjects(sections["models"].subjects)
     _check_demand(sections["demand"], sections["stock"])
+    _check_prices(sections["prices"])
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -486,6 +508,17 @@ def _check_demand(demand: Demand, stock: Stock) -> None:
         if name not in DEMAND_LEVELS:
             raise SettingsError(
                 f"demand.levels must name some of {', '.join(DEMAND_LEVELS)}, parted by blanks; got {name!r}. Correct it."
+            )
+
+
+def _check_prices(prices: Prices) -> None:
+    for name, value in (("margin_floor", prices.margin_floor), ("largest_step", prices.largest_step)):
+        if not value < 1 or (name == "largest_step" and value <= 0):
+            raise SettingsError(f"prices.{name} must be a share below 1; got {value}. Write 20 % as 0.2.")
+    for ending in prices.endings.split():
+        if not ending.isdigit() or len(ending) > 4:
+            raise SettingsError(
+                f"prices.endings must be digits that prices end on, parted by blanks, such as 99 49; got {ending!r}. Correct it."
             )
 
 

@@ -29,7 +29,9 @@ TABLES = {
     "lifetime": ("customer_lifetime_values",),
     "labels": ("label_scores",),
     "baskets": ("itemsets", "basket_rules", "bundles"),
+    "recommendations": ("customer_recommendations", "product_recommendations"),
     "demand": ("demand_forecasts", "stock_advice"),
+    "prices": ("price_elasticities", "price_advice", "price_curves", "price_changes"),
 }
 
 

@@ -15,6 +15,7 @@ from shopkeeper.models.churn import Churn
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import ARRAYS, FIELDS, STATE
+from shopkeeper.models.prices import Prices
 from shopkeeper.models.recommendations import Recommendations
 from shopkeeper.models.segments import Segments
 
@@ -25,6 +26,7 @@ SUBJECTS = {
     "labels": Labels(),
     "baskets": Baskets(),
     "recommendations": Recommendations(),
+    "prices": Prices(),
 }
 spec = importlib.util.spec_from_file_location("contract", Path(__file__).with_name("test_contract.py"))
 contract = importlib.util.module_from_spec(spec)

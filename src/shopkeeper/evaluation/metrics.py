@@ -264,6 +264,23 @@ def mean_tweedie_deviance(truth: Numbers, predicted: Numbers) -> float:
     return float(2 * np.mean(parts))
 
 
+def mean_poisson_deviance(truth: Numbers, predicted: Numbers) -> float:
+    """Return the mean Poisson deviance: for counts; a proper score of the mean, lower is better.
+
+    2 mean(y ln(y / m) - y + m), 0 ln 0 = 0. Truth must be 0 or more, the prediction above 0: else ModelError.
+
+    >>> round(mean_poisson_deviance([2.0, 0.0], [1.0, 1.0]), 4)
+    1.3863
+    """
+    true, given = columns_of(truth, predicted)
+    if true.min() < 0 or given.min() <= 0:
+        raise ModelError(
+            f"Poisson deviance must have a truth of 0 or more and a prediction above 0; got {true.min():g} and {given.min():g}."
+        )
+    logs = np.where(true > 0, true * np.log(np.where(true > 0, true, 1.0) / given), 0.0)
+    return float(2 * np.mean(logs - true + given))
+
+
 def bias(truth: Numbers, predicted: Numbers) -> float:
     """Return the mean prediction over the mean truth, minus 1: .1 says that the sum is 10 % too high. Nearest 0 is best.
 
@@ -294,6 +311,7 @@ METRICS = {
         Metric("wape", wape, higher_is_better=False, needs=AMOUNTS),
         Metric("mape", mape, higher_is_better=False, needs=AMOUNTS),
         Metric("mean_tweedie_deviance", mean_tweedie_deviance, higher_is_better=False, needs=POSITIVE),
+        Metric("mean_poisson_deviance", mean_poisson_deviance, higher_is_better=False, needs=POSITIVE),
         Metric("bias", bias, higher_is_better=False, needs=AMOUNTS, is_signed=True),
         *(Metric(name, share_of_ideal, higher_is_better=True, needs=AMOUNTS) for name in OF_LISTS),
     )

@@ -15,6 +15,7 @@ from shopkeeper.plots.features import correlated_pairs, correlation, histogram, 
 from shopkeeper.plots.groups import choice, principal_components, scatter, segments
 from shopkeeper.plots.lifetime import order_days_by_frequency, tracking, value_by_tenth
 from shopkeeper.plots.lists import hits_by_length
+from shopkeeper.plots.prices import elasticities, price_response
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -27,6 +28,7 @@ KINDS: Mapping[str, "Callable[[Columns, str], Canvas]"] = {
         *(calibration, gain, lift, roc, pr, confusion),
         *(value_by_tenth, order_days_by_frequency, tracking),
         *(choice, segments, scatter, principal_components),
+        *(price_response, elasticities),
         *(correlation, correlated_pairs, histogram, importances),
         *(completion, rule_stability),
         *(backtest, outlook, autocorrelation, periodogram),
@@ -48,6 +50,7 @@ OF_HELD_OUT = {
     "rule_stability",
     "backtest",
     "hits_by_length",
+    "price_response",
 }
 """The curves whose rows are those of the held-out period: their plots say which period it was."""
 
