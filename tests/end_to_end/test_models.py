@@ -28,6 +28,7 @@ TABLES = {
     "churn": ("churn_scores", "churn_reasons"),
     "lifetime": ("customer_lifetime_values",),
     "labels": ("label_scores",),
+    "recommendations": ("customer_recommendations", "product_recommendations"),
 }
 
 
@@ -81,10 +82,17 @@ def test_a_run_trains_scores_and_publishes(world):
         "churn": "promoted",
         "lifetime": "promoted",
         "labels": "none",
+        # Simulated customers have no tastes.
+        "recommendations": "baseline",
     }
     (labels,) = (each for each in done.trainings if each.subject == "labels")
     assert labels.message == "No labels are loaded."
-    assert done.version.models == {"segments": "segments/1", "churn": "churn/1", "lifetime": "lifetime/1"}
+    assert done.version.models == {
+        "segments": "segments/1",
+        "churn": "churn/1",
+        "lifetime": "lifetime/1",
+        "recommendations": "recommendations/2",
+    }
     ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
     ((known,),) = ask(parts, "select count(*) from features.customer_features")
     for subject, tables in TABLES.items():
@@ -116,7 +124,13 @@ def test_the_same_shop_gives_the_same_predictions(world, tmp_path, run):
     write_project(tmp_path / "twin", preset="uci_online_retail", path=str(path))
     twin = assemble(tmp_path / "twin")
     run(twin)
-    for table in ("customer_segments", "churn_scores", "churn_reasons", "customer_lifetime_values"):
+    for table in (
+        "customer_segments",
+        "churn_scores",
+        "churn_reasons",
+        "customer_lifetime_values",
+        "customer_recommendations",
+    ):
         sql = f"select * from {table} order by all"
         assert ask(twin, sql) == ask(parts, sql), table
 
@@ -174,6 +188,7 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
         "churn": "scored",
         "lifetime": "unchanged",
         "labels": "none",
+        "recommendations": "unchanged",
     }
     assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
 
@@ -268,7 +283,9 @@ def test_a_month_later_the_champion_is_challenged(copied):
     assert "newer than the last training" in training.due(studio)["churn"]
     (copied.settings.registry / "attempts.json").unlink()
     assert set(training.due(studio)) == {"labels"}
-    assert set(training.due(replace(studio, retrain_days=0))) == {"segments", "churn", "lifetime", "labels"}
+    assert set(training.due(replace(studio, retrain_days=0))) == {
+        *("segments", "churn", "lifetime", "labels", "recommendations"),
+    }
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
@@ -292,7 +309,7 @@ def test_killed_while_it_trains(world, tmp_path, share, run):
     assert time.monotonic() - started > share
     again = assemble(shop)
     done = run(again)
-    assert set(done.version.models) == {"segments", "churn", "lifetime"}
+    assert set(done.version.models) == {"segments", "churn", "lifetime", "recommendations"}
     sql = "select customer_id, churn_probability from churn_scores order by 1"
     assert ask(again, sql) == ask(parts, sql)
 
@@ -354,7 +371,7 @@ def test_a_shop_that_names_no_customer_hears_it_in_one_line(tmp_path, run, capsy
     print_trainings(done.trainings)
     (line,) = capsys.readouterr().out.strip().splitlines()
     assert line == (
-        "- not trained: segments, lifetime, churn (no order names a customer); labels (no labels are loaded)"
+        "- not trained: segments, lifetime, churn, recommendations (no order names a customer); labels (no labels are loaded)"
     )
     assert run(parts).trainings == []
 
