@@ -87,6 +87,8 @@ def test_a_run_trains_scores_and_publishes(world):
         "labels": "none",
         "baskets": "baseline",
         "demand": "promoted",
+        # Simulated customers have no tastes.
+        "recommendations": "baseline",
     }
     (labels,) = (each for each in done.trainings if each.subject == "labels")
     assert labels.message == "No labels are loaded."
@@ -96,6 +98,7 @@ def test_a_run_trains_scores_and_publishes(world):
         "lifetime": "lifetime/1",
         "baskets": "baskets/2",
         "demand": "demand/1",
+        "recommendations": "recommendations/2",
     }
     ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
     ((known,),) = ask(parts, "select count(*) from features.customer_features")
@@ -188,6 +191,7 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
         "labels": "none",
         "baskets": "unchanged",
         "demand": "unchanged",
+        "recommendations": "unchanged",
     }
     assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
 
@@ -370,6 +374,7 @@ def test_a_shop_that_names_no_customer_hears_it_in_one_line(tmp_path, run, capsy
     assert line == (
         "- not trained: segments, lifetime, churn (no order names a customer); labels (no labels are loaded); "
         "baskets (no basket holds two products)"
+        "- not trained: segments, lifetime, churn, recommendations (no order names a customer); labels (no labels are loaded)"
     )
     assert run(parts).trainings == []
 
