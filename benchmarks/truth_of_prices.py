@@ -32,6 +32,7 @@ from shopkeeper.simulator.seasons import yearly
 
 SHOPS = (("us_retail", 40_000, 365, 5), ("uci_online_retail", 1500, 400, 7))
 EPOCH = date(1970, 1, 1)
+LEAST_MEASURED = 30
 SPREAD = 0.3
 """Standard deviation of elasticities within a category, which the simulator draws with."""
 Row = tuple[str, float, float, float]
@@ -127,7 +128,7 @@ def prices_of(preset: str, customers: int, days: int, seed: int) -> tuple[Row, .
         (f"{what}: mean absolute error", *(float(np.abs(each).mean()) for each in errors.values())),
         (f"{what}: truth within the 95 % interval", float(inside.mean()), np.nan, np.nan),
     ]
-    if measured.any():
+    if measured.sum() >= LEAST_MEASURED:
         some = [float(np.abs(each[measured]).mean()) for each in errors.values()]
         told.append((f"{what}, the {int(measured.sum()):,} measured: mean absolute error", *some))
         told.append(

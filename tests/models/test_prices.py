@@ -2,13 +2,16 @@
 
 import importlib.util
 import json
+import zipfile
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 
 from shopkeeper.errors import ModelError
@@ -21,6 +24,7 @@ from shopkeeper.models.price_channels import channels, sold_lines
 from shopkeeper.models.price_panel import groups_of, panel
 from shopkeeper.models.price_trial import cuts
 from shopkeeper.models.prices import Prices
+from shopkeeper.simulator import simulate
 
 SPEC = importlib.util.spec_from_file_location("priced_shops", Path(__file__).with_name("priced_shops.py"))
 shops = importlib.util.module_from_spec(SPEC)
@@ -622,3 +626,113 @@ def test_todays_demand_is_held_against_todays_price():
     assert found.price[0] == 20
     assert found.units_per_day[0] == pytest.approx(1)
     assert NoResponse().fit(known.rows).found.elasticity.tolist() == [0]
+
+
+# ------------------------------------------------------- real and simulated shops
+
+
+@pytest.fixture(scope="module")
+def online_retail(real_data):
+    """Online Retail's sold lines as a history, by the line kinds of FACTS: 527,761 of them."""
+    with zipfile.ZipFile(real_data("online_retail/kaggle_ecommerce_data.zip")) as archive:
+        content = archive.read("data.csv").decode("latin-1")
+    rows = pa.csv.read_csv(
+        pa.BufferReader(content.encode()),
+        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(("InvoiceNo", "StockCode"), pa.string())),
+    )
+    with duckdb.connect() as connection:
+        connection.register("raw", rows)
+        found = connection.execute(SOLD).to_arrow_table()
+    lines_of = {name: found[name] if name in found.column_names else [None] * found.num_rows for name in shops.LINES}
+    known = found.group_by("product_id").aggregate([("description", "max")])
+    products = shops.goods(known["product_id"].to_pylist(), description=known["description_max"].to_pylist())
+    return shops.PricedShop(shops.table(shops.LINES, **lines_of), products)
+
+
+SOLD = """
+select InvoiceNo as order_id, upper(trim(StockCode)) as product_id, Description as description, 'GBP' as currency,
+    strptime(InvoiceDate, '%m/%d/%Y %H:%M')::date as ordered_on, Quantity::double as quantity, UnitPrice::double as unit_price,
+    Quantity * UnitPrice::double as gross_amount, 0.0::double as discount_amount, Quantity * UnitPrice::double as net_amount,
+    false as is_outlier
+from raw
+where upper(trim(StockCode)) not in ('POST', 'DOT', 'C2', 'D', 'M', 'S', 'BANK CHARGES', 'AMAZONFEE', 'B', 'CRUK')
+    and not starts_with(upper(StockCode), 'GIFT') and UnitPrice <> 0 and not starts_with(InvoiceNo, 'C')
+"""
+
+
+@pytest.mark.real_data
+def test_online_retails_two_price_lists_are_told_apart(online_retail):
+    """Four channels explain nine tenths of what prices of one product on one day differ by."""
+    lines = sold_lines(online_retail.sale_lines())
+    assert (len(lines.price), lines.left_out) == (527_761, 0)
+    found = channels(lines)
+    assert found.names == ("standard", "high", "bulk", "high_bulk")
+    assert found.left < 0.1 * found.disagreement
+    # The white hanging heart: 2.95 a piece, 2.55 from 32 on (real shops are not exact), and 5.79 in the dearer list.
+    heart = lines.product == int(np.flatnonzero(lines.product_ids == "85123A")[0])
+    usual = [np.median(lines.price[heart & (found.of_line == number)]) for number in range(3)]
+    assert usual == pytest.approx([2.95, 5.79, 2.55])
+
+
+@pytest.mark.real_data
+def test_online_retails_elasticities_pass_the_gate(online_retail):
+    """Better than no answer by more than noise on the held-out autumn; most products have no number, and say why."""
+    found = trained(online_retail)
+    assert gate(found.report, has_champion=False).promote
+    rows = told(online_retail, found.model)["price_elasticities"]
+    status = np.array([row["status"] for row in rows])
+    assert 0.1 < (status != "unknown").mean() < 0.5
+    assert all(row["reason"] for row in rows if row["status"] == "unknown")
+    assert all(row["elasticity"] < 0 for row in rows if row["elasticity"] is not None)
+
+
+STOCK = """
+with days as (
+    select product_id, store_id, (changed_at - interval 6 hour)::date as day, sum(quantity_change)::double as net,
+        coalesce(sum(quantity_change) filter (quantity_change > 0), 0)::double as n_units_in,
+        coalesce(-sum(quantity_change) filter (quantity_change < 0), 0)::double as n_units_out
+    from moved group by all
+)
+select product_id, store_id, day, n_units_in, n_units_out,
+    sum(net) over (partition by product_id, store_id order by day) as on_hand
+from days
+"""
+
+
+def test_a_simulated_chain_is_known_as_well_as_its_sales_allow():
+    """2,000 products for half a year: hardly biased, nearer than one number for all, and intervals that hold the truth."""
+    shop = simulate("us_retail", customers=40_000, days=182, seed=6)
+    read = {
+        file.path: pa.csv.read_csv(pa.BufferReader(b"".join(file.chunks)))
+        for file in shop.files(dirt=False)
+        if file.path in {"transactions.csv", "inventory.csv"}
+    }
+    raw = read["transactions.csv"]
+    with duckdb.connect() as connection:
+        connection.register("moved", read["inventory.csv"])
+        stock = connection.execute(STOCK).to_arrow_table()
+    price, quantity = (raw[name].to_numpy().astype(np.float64) for name in ("price", "quantity"))
+    # The chain's clock is six hours behind the times in the file.
+    day = pa.compute.subtract(raw["sold_at"].cast(pa.timestamp("us")), pa.scalar(timedelta(hours=6))).cast(pa.date32())
+    lines_of = {
+        "order_id": raw["transaction_id"].cast(pa.string()),
+        "product_id": raw["product_id"],
+        "currency": ["USD"] * len(price),
+        "ordered_on": day,
+        "quantity": quantity,
+        "unit_price": price,
+        "net_amount": price * quantity,
+    }
+    columns = {name: lines_of.get(name, [None] * len(price)) for name in shops.LINES}
+    truth = shop.truth(dirt=False)["products"]
+    known = shops.goods(truth["product_id"].to_pylist(), category=truth["category"].to_pylist())
+    model = PartialPooling().fit(panel_of(shops.PricedShop(shops.table(shops.LINES, **columns), known, stock)).rows)
+    true = dict(zip(*(truth[name].to_pylist() for name in ("product_id", "price_elasticity")), strict=True))
+    here = np.array([true[name] for name in model.keys[0].tolist()])
+    error = model.found.elasticity - here
+    assert abs(error.mean()) < 0.1
+    assert np.abs(error).mean() < 0.9 * np.abs(here - here.mean()).mean()
+    assert 0.9 <= (np.abs(error) <= 1.96 * model.found.sd).mean() <= 0.98
+    # What a product's own weeks say is off by as much as they claim.
+    own = model.found.own_sd > 0
+    assert np.mean(((model.found.own - here)[own] / model.found.own_sd[own]) ** 2) == pytest.approx(1, abs=0.2)

@@ -22,6 +22,7 @@ ROUNDS, GAP_TURNS = 6, 2
 LEAST_INFORMATION = 1e-6
 LEAST_SERIES, LEAST_RUNS = 5, 6
 LEAST_LINES_PER_PRICE = 10
+STEP, LEAST_SEEN = 0.1, 0.2
 MODERATION = 10.0
 """Weeks that the common variance of units per line counts for, beside a series' own weeks."""
 RECENT_WEEKS = 26
@@ -137,6 +138,7 @@ def fitted(rows: Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses, 
         fit = _Fit.of(rows, eta)
         x, z, t = (fit.centred(column) for column in (rows.x, rows.promoted, years))
         info = fit.sum(fit.mean * x * x)
+        seen = _observed(rows, eta, fit, info)
         if has_trend:
             slope, drift = fit.sum(fit.mean * t * t), fit.sum(fit.mean * x * t)
             gradient = fit.sum(fit.residual * t)
@@ -149,6 +151,7 @@ def fitted(rows: Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses, 
             share = drift / (slope + penalty)
             x = x - share[rows.series] * t
             info = fit.sum(fit.mean * x * x)
+        whole, info = info, info * seen
         score = fit.sum(fit.residual * x)
         if turn:
             ratio = _robust(rows, fit, info, is_seen)
@@ -158,7 +161,7 @@ def fitted(rows: Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses, 
         pooled = _pooled(rows, own, own_variance, scale=1.0)
         # That something sells better because it is dearer is taken for a season or a fashion that the controls have missed.
         often = pooled.overall if is_shared else below_nought(pooled.effect, pooled.effect_sd)[0]
-        cross = np.where(is_told, fit.sum(fit.mean * x * z) / np.where(is_told, info, 1.0), 0.0)
+        cross = np.where(is_told, fit.sum(fit.mean * x * z) / np.where(is_told, whole, 1.0), 0.0)
         beside = z - cross[rows.series] * x
         step, lift_sd = _lifted(
             pooled,
@@ -171,14 +174,7 @@ def fitted(rows: Rows, *, is_shared: bool, has_trend: bool) -> tuple[Responses, 
         # The prior's mean is no lift.
         step -= lift * (lift_sd / LIFT_SD) ** 2
         lift += step
-    if lift_sd > 0:
-        # What is unsure about the lift is unsure about every price that moved by promotions: the same for all.
-        moved = _pooled(rows, own - cross * lift_sd, own_variance, scale=1.0)
-        pooled = replace(
-            pooled,
-            effect_sd=np.hypot(pooled.effect_sd, moved.effect - pooled.effect),
-            overall_sd=np.hypot(pooled.overall_sd, moved.overall - pooled.overall),
-        )
+    pooled = _unsure(rows, pooled, own, own_variance, cross * lift_sd)
     much, much_own, much_own_variance = _amounts(rows, is_seen)
     level, per_line = levels(rows, often, much.overall if is_shared else much.effect, lift, trend)
     if is_shared:
@@ -234,6 +230,16 @@ def _lifted(
     return pull / info, info**-0.5
 
 
+def _unsure(rows: Rows, pooled: "_Pool", own: Numbers, variance: Numbers, shift: Numbers) -> "_Pool":
+    """Return the pool with what is unsure about the lift: it moves all prices that moved by promotions, together."""
+    moved = _pooled(rows, own - shift, variance, scale=1.0)
+    return replace(
+        pooled,
+        effect_sd=np.hypot(pooled.effect_sd, moved.effect - pooled.effect),
+        overall_sd=np.hypot(pooled.overall_sd, moved.overall - pooled.overall),
+    )
+
+
 def _seen(rows: Rows) -> NDArray[np.bool_]:
     """Return the series whose prices can be seen: a price is known when something sells, so a price that sells
     nothing is missed.
@@ -279,6 +285,17 @@ class _Fit:
         """Return a column less its series' mean, weighted by expected lines."""
         middle = self.sum(self.mean * column) / np.maximum(self.total, 1e-300)
         return np.asarray(column - middle[self.series])
+
+
+def _observed(rows: Rows, eta: Numbers, fit: "_Fit", info: Numbers) -> Numbers:
+    """Return the share of each series' information that is left where the days of its price changes are not seen.
+
+    Days between two prices are shared out by the very elasticity that is sought, so they agree with it and tell nothing: what
+    the score gains from a step is less than the information of days that were seen (the missing information of Louis 1982).
+    """
+    stepped = _Fit.of(rows, eta + STEP * rows.x)
+    gained = fit.sum(fit.residual * rows.x) - fit.sum(stepped.residual * rows.x)
+    return np.clip(gained / np.maximum(STEP * info, 1e-12), LEAST_SEEN, 1.0)
 
 
 def _shared(rows: Rows, raw: Numbers, level: Numbers) -> Numbers:

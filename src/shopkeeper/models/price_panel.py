@@ -34,7 +34,6 @@ REACHES, USUAL_LINES = (0.0, 0.5, 0.75, 0.9), (2.0, 10.0, 50.0, 1e9)
 be made of.
 """
 WEEK = 7
-DECIMALS = 10_000.0
 MONDAY = 3
 """Days from a Monday to 1 January 1970."""
 
@@ -274,6 +273,7 @@ def _spells(days: SoldDays, starts: NDArray[np.bool_], series: Series) -> Spells
         last,
         days.day[at],
         sold_last,
+        # Posted prices have so many decimals; the logarithm must not add any.
         np.asarray(np.round(np.exp(log_price), 4), np.float64),
         is_promotion,
         n_lines,
