@@ -300,7 +300,7 @@ def test_killed_while_it_trains(world, tmp_path, share, run):
     assert time.monotonic() - started > share
     again = assemble(shop)
     done = run(again)
-    assert set(done.version.models) == {"segments", "churn", "lifetime"}
+    assert set(done.version.models) == {"segments", "churn", "lifetime", "demand"}
     sql = "select customer_id, churn_probability from churn_scores order by 1"
     assert ask(again, sql) == ask(parts, sql)
 
