@@ -202,7 +202,7 @@ def _per_factor(units: Matrix, factors: Matrix) -> Matrix:
 
 
 def _means(values: Matrix) -> Matrix:
-    return _sums(values) / values.shape[1]
+    return np.asarray(_sums(values) / values.shape[1], np.float64)
 
 
 def _sums(values: Matrix) -> Matrix:
