@@ -7,6 +7,7 @@ transaction, promotion moves a pointer. A subject that fails leaves the others, 
 import json
 import shutil
 import time
+import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -148,6 +149,16 @@ class Studio:
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return {}
 
+    def unforeseen(self, subject: str, error: Exception) -> str:
+        """Write the details of an error that nobody foresaw beside the models, and return the sentence that says so.
+
+        Its text is not told: another library wrote it, and it may hold anything.
+        """
+        file = self.registry.root / f"unforeseen-{subject}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(traceback.format_exception(error)), "utf-8")
+        return f"this must not happen: an unforeseen {type(error).__name__}. Details are in {file}: please report them."
+
     def remember(self, subject: str, attempt: Attempt) -> None:
         """Keep what a training came to."""
         self._attempts.parent.mkdir(parents=True, exist_ok=True)
@@ -196,6 +207,8 @@ def _tried(studio: Studio, subject: Subject, history: ShopHistory, budget: float
         found = Training(subject.name, "failed", str(error))
         # What failed outside says nothing about the data: the next run tries again.
         is_settled = not isinstance(error, OutsideError)
+    except Exception as error:  # noqa: BLE001 - the other subjects go on, and this one says what it hit upon
+        found = Training(subject.name, "failed", studio.unforeseen(subject.name, error))
     if found.status in UNTRAINED and is_settled:
         with studio.books:
             studio.remember(subject.name, _attempt(studio, history, found))
@@ -467,6 +480,8 @@ def _score(
         rows = subject.predict(model, history, history.last_day + timedelta(1), version=version, given=given)
     except ModelError as error:
         return Scored(name, "failed", str(error), version), {}
+    except Exception as error:  # noqa: BLE001 - as in training
+        return Scored(name, "failed", studio.unforeseen(name, error), version), {}
     return Scored(name, "scored", "", version, {table: each.num_rows for table, each in rows.items()}), rows
 
 
@@ -634,6 +649,8 @@ def _watched(studio: Studio, subject: Subject, history: ShopHistory, policy: str
         report = _compare(studio, subject, served, history)
     except (ModelError, OSError) as error:
         return Watched(name, version, "warn", str(error))
+    except Exception as error:  # noqa: BLE001 - as in training
+        return Watched(name, version, "warn", studio.unforeseen(name, error))
     action = rules.decide(report, policy)
     return Watched(name, version, action.kind, action.sentence, report)
 

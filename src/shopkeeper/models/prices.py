@@ -105,8 +105,8 @@ class Prices(Subject):
         self._last: tuple[ref[Any], date, PriceRecord] | None = None
 
     def lacks(self, history: History) -> str:
-        """Return what is missing: products."""
-        return "" if history.products().num_rows else "no product is known"
+        """Return what is missing: sold lines that name a product."""
+        return "" if history.sale_lines().num_rows else "no sold line names a product"
 
     def train(
         self,
