@@ -18,6 +18,7 @@ from shopkeeper.apps.screen import print_trainings
 from shopkeeper.assembly import assemble
 from shopkeeper.errors import ModelError, UsageError
 from shopkeeper.registry import Registry
+from shopkeeper.serving import customer_dossier, product_dossier
 from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 
@@ -115,6 +116,20 @@ def test_a_run_trains_scores_and_publishes(world):
     assert ask(parts, "select count(*) from label_scores") == [(0,)]
     at_risk = "select count(*) from churn_scores join customer_lifetime_values using (customer_id, as_of) where "
     assert ask(parts, at_risk + "value_at_risk = lifetime_value * churn_probability") == [(buyers,)]
+
+
+def test_everything_is_explained(world):
+    """Of a customer with an order and of the product sold most, each table that says something has its section."""
+    parts, _ = world
+    ((customer,),) = ask(parts, "select customer_id from churn_scores order by risk_rank limit 1")
+    ((product,),) = ask(parts, "select product_id from products where not is_service order by n_orders desc, 1 limit 1")
+    told = customer_dossier(parts.published, customer).plain()
+    assert {"orders", "segment", "churn", "lifetime_value", "bought_most", "recommended"} <= set(told)
+    of_product = product_dossier(parts.published, product).plain()
+    assert {"sales", "demand_by_week", "stock", "how_buyers_answer_to_the_price", "price_advice"} <= set(of_product)
+    assert {"goes_with_it", "last_price_changes"} <= set(of_product)
+    for sections in (told, of_product):
+        assert not any("note" in row for rows in sections.values() if isinstance(rows, list) for row in rows)
 
 
 def test_a_second_run_changes_nothing(world, run):

@@ -104,7 +104,7 @@ class Recommendations(Subject):
     limits: ClassVar[tuple[str, ...]] = (
         "A list says what customers like these bought next, not what showing it would sell: test that with a holdout.",
         "Scores compare within one list only.",
-        "A product that never sold is in no list; similar products can be found from it by its words.",
+        "A product that never sold is in no list.",
         "Not for products whose buyers must not be guessed at: block them (recommendations.blocked).",
     )
     tables: ClassVar[tuple[PredictionTable, ...]] = (
