@@ -82,10 +82,16 @@ def test_a_run_trains_scores_and_publishes(world):
         "churn": "promoted",
         "lifetime": "promoted",
         "labels": "none",
+        "prices": "promoted",
     }
     (labels,) = (each for each in done.trainings if each.subject == "labels")
     assert labels.message == "No labels are loaded."
-    assert done.version.models == {"segments": "segments/1", "churn": "churn/1", "lifetime": "lifetime/1"}
+    assert done.version.models == {
+        "segments": "segments/1",
+        "churn": "churn/1",
+        "lifetime": "lifetime/1",
+        "prices": "prices/1",
+    }
     ((buyers,),) = ask(parts, "select count(*) from features.customer_features where n_orders > 0")
     ((known,),) = ask(parts, "select count(*) from features.customer_features")
     for subject, tables in TABLES.items():
@@ -175,6 +181,7 @@ def test_a_registry_that_is_gone_stops_training_only(copied):
         "churn": "scored",
         "lifetime": "unchanged",
         "labels": "none",
+        "prices": "unchanged",
     }
     assert workflow.publish(copied.warehouse, copied.published, copied.studio).models["churn"] == "churn/1"
 
@@ -269,7 +276,7 @@ def test_a_month_later_the_champion_is_challenged(copied):
     assert "newer than the last training" in training.due(studio)["churn"]
     (copied.settings.registry / "attempts.json").unlink()
     assert set(training.due(studio)) == {"labels"}
-    assert set(training.due(replace(studio, retrain_days=0))) == {"segments", "churn", "lifetime", "labels"}
+    assert set(training.due(replace(studio, retrain_days=0))) == {"segments", "churn", "lifetime", "labels", "prices"}
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
@@ -293,7 +300,7 @@ def test_killed_while_it_trains(world, tmp_path, share, run):
     assert time.monotonic() - started > share
     again = assemble(shop)
     done = run(again)
-    assert set(done.version.models) == {"segments", "churn", "lifetime"}
+    assert set(done.version.models) == {"segments", "churn", "lifetime", "prices"}
     sql = "select customer_id, churn_probability from churn_scores order by 1"
     assert ask(again, sql) == ask(parts, sql)
 
@@ -355,7 +362,8 @@ def test_a_shop_that_names_no_customer_hears_it_in_one_line(tmp_path, run, capsy
     print_trainings(done.trainings)
     (line,) = capsys.readouterr().out.strip().splitlines()
     assert line == (
-        "- not trained: segments, lifetime, churn (no order names a customer); labels (no labels are loaded)"
+        "- not trained: segments, lifetime, churn (no order names a customer); labels (no labels are loaded); "
+        "prices (no posted price has moved)"
     )
     assert run(parts).trainings == []
 

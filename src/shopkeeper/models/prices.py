@@ -105,8 +105,13 @@ class Prices(Subject):
         self._last: tuple[ref[Any], date, PriceRecord] | None = None
 
     def lacks(self, history: History) -> str:
-        """Return what is missing: products."""
-        return "" if history.products().num_rows else "no product is known"
+        """Return what is missing: a sold line with a product and a price, or a price that moved."""
+        if history.last_day is None:
+            return "nothing was sold"
+        read = self.read(history, history.last_day + timedelta(1))
+        if not len(read.lines.price):
+            return "no sold line names a product and a price"
+        return "" if read.panel.rows.num_rows else "no posted price has moved"
 
     def train(
         self,
