@@ -498,9 +498,26 @@ def test_what_the_data_do_not_allow_is_said_in_a_sentence(rows, rule):
         trained(shops.PricedShop(shops.lines(rows), shops.goods(["jug"])))
 
 
-def test_a_shop_without_products_lacks_them():
-    """It is not asked."""
-    assert Prices().lacks(shops.PricedShop(shops.lines([]), shops.goods([]))) == "no product is known"
+@pytest.mark.parametrize(
+    ("rows", "lack"),
+    [
+        ([], "nothing was sold"),
+        ([("jug", day, 0.0, 1) for day in range(20)], "no sold line names a product and a price"),
+        ([("jug", day, 2.0, 1) for day in range(20)], "no posted price has moved"),
+        ([("jug", day, 2.0 + (day > 50), 1) for day in range(100)], ""),
+    ],
+)
+def test_a_shop_whose_prices_cannot_be_asked_about_is_told_so(rows, lack):
+    """It has brought nothing to learn from; that is no failure."""
+    assert Prices().lacks(shops.PricedShop(shops.lines(rows), shops.goods(["jug"]))) == lack
+
+
+def test_no_lines_are_no_panel():
+    """Everything stands, empty."""
+    empty = shops.lines([("jug", 3, 0.0, 1)])
+    model = PartialPooling().fit(panel_of(shops.responsive(n=10, days=140)[0]).rows)
+    found = told(shops.PricedShop(empty, shops.goods([])), model)
+    assert all(rows == [] for rows in found.values())
 
 
 def test_held_out_is_a_fifth_of_the_weeks():

@@ -241,7 +241,7 @@ def _series(
     A series lives from its first to its last sale, and one mean gap more at each end: it did not begin with a sale.
     """
     at = np.flatnonzero(np.diff(days.series, prepend=-1))
-    last = np.append(at[1:], len(days.series)) - 1
+    last = np.append(at[1:], len(days.series))[: len(at)] - 1
     n_days = last - at + 1
     gap = np.ceil((days.day[last] - days.day[at]) / np.maximum(n_days - 1, 1)).astype(np.int64)
     gap = np.where(n_days > 1, gap, last_day - first_day)
@@ -266,7 +266,7 @@ def _spells(days: SoldDays, starts: NDArray[np.bool_], series: Series) -> Spells
     after = np.where(is_last, np.inf, np.roll(log_price, -1))
     is_low = (np.minimum(before, after) - log_price >= PROMOTION_STEP) & ~is_first
     is_promotion = is_low & (last - first + 1 <= PROMOTION_DAYS)
-    sold_last = days.day[np.append(at[1:], len(days.day)) - 1]
+    sold_last = days.day[np.append(at[1:], len(days.day))[: len(at)] - 1]
     return Spells(
         who,
         first,

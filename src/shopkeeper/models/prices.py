@@ -105,8 +105,13 @@ class Prices(Subject):
         self._last: tuple[ref[Any], date, PriceRecord] | None = None
 
     def lacks(self, history: History) -> str:
-        """Return what is missing: sold lines that name a product."""
-        return "" if history.sale_lines().num_rows else "no sold line names a product"
+        """Return what is missing: a sold line with a product and a price, or a price that moved."""
+        if history.last_day is None:
+            return "no sold line names a product"
+        read = self.read(history, history.last_day + timedelta(1))
+        if not len(read.lines.price):
+            return "no sold line names a product"
+        return "" if read.panel.rows.num_rows else "no posted price has moved"
 
     def train(
         self,
