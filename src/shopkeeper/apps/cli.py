@@ -286,7 +286,7 @@ def score(
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
-    """Score every customer with the models that serve, as of the day after the last order.
+    """Score customers and products with the models that serve, as of the day after the last order.
 
     Example: shopkeeper score --project shop
     """
