@@ -132,7 +132,7 @@ def features_of_lines(
     return compute(connection, sql_of[CUSTOMER_FEATURES], {**known, v.ORDER_LINES: described}, [as_of])
 
 
-class _Kept:
+class Kept:
     """Answers by question, each asked once, whichever thread comes first."""
 
     def __init__(self) -> None:
@@ -152,17 +152,17 @@ class ShopHistory:
     """The past of a shop for training and scoring, over a connection to its warehouse or to a published version.
 
     Implements ``shopkeeper.models.model.History``. Reads ``core`` by the definitions in ``features``. Every table comes sorted,
-    so that equal data give equal rows in equal order. What several questions ask for is kept as long as the history (features
-    of a single moment, order days, sold lines, products, stock): open a new one after a build.
+    so that equal data give equal rows in equal order. What several questions ask for is kept in ``kept`` (features of a single
+    moment, order days, sold lines, products, stock), which histories of one build may share: give none after a build.
     Raises ModelError if there are no definitions.
     """
 
     connection: "duckdb.DuckDBPyConnection"
-    _kept: _Kept = field(default_factory=_Kept, compare=False, repr=False)
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
 
     def beside(self) -> "ShopHistory":
         """Return the same past for another thread: a cursor of its own, and what is kept in common."""
-        return ShopHistory(self.connection.cursor(), self._kept)
+        return ShopHistory(self.connection.cursor(), self.kept)
 
     @cached_property
     def definitions(self) -> Mapping[str, str]:
@@ -190,7 +190,7 @@ class ShopHistory:
         sql = self.definitions[CUSTOMER_FEATURES]
         if len(days) != 1:
             return compute(self.connection, sql, OF_CORE, days)
-        return self._kept.get((CUSTOMER_FEATURES, *days), lambda: compute(self.connection, sql, OF_CORE, days))
+        return self.kept.get((CUSTOMER_FEATURES, *days), lambda: compute(self.connection, sql, OF_CORE, days))
 
     def outcomes(self, moments: Sequence[date], days: int) -> pa.Table:
         """Return what customers known at each moment did in the ``days`` days from it on, sorted by both.
@@ -246,11 +246,11 @@ class ShopHistory:
             from {v.METRICS}.daily_inventory
         """
         order = "order by product_id, store_id, day"
-        return self._kept.get(("stock_days",), lambda: _answer(self.connection, sql, {}, order))
+        return self.kept.get(("stock_days",), lambda: _answer(self.connection, sql, {}, order))
 
     def _of_core(self, definition: str, order: str) -> pa.Table:
         sql = self.definitions[definition]
-        return self._kept.get((definition,), lambda: _answer(self.connection, sql, OF_CORE, order))
+        return self.kept.get((definition,), lambda: _answer(self.connection, sql, OF_CORE, order))
 
     def labels(self) -> pa.Table:
         """Return one row per labelled customer: ``customer_id, label, labelled_at`` (UTC), sorted by customer."""

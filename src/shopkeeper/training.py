@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from shopkeeper import __version__
 from shopkeeper.errors import ModelError, OutsideError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.evaluation import Decision, Figure, Report, card, gate, to_json
-from shopkeeper.features import ShopHistory
+from shopkeeper.features import Kept, ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
 from shopkeeper.progress import Tell, silent
 from shopkeeper.registry import Difference, ModelVersion, Registry, Served
@@ -122,6 +122,8 @@ class Studio:
     retrain_days: int
     books: AbstractContextManager[Any] = field(default_factory=RLock, compare=False, repr=False)
     """Held while something is written into the registry or remembered: subjects are trained side by side."""
+    _kept: dict[str, Kept] = field(default_factory=dict, compare=False, repr=False)
+    """What the last build was asked for by more than one step: training, drift and scoring ask the same."""
 
     def chosen(self, only: Sequence[str]) -> dict[str, Subject]:
         """Return the subjects named, or all. Raises UsageError for an unknown one."""
@@ -134,8 +136,12 @@ class Studio:
     @contextmanager
     def history(self) -> Iterator[ShopHistory]:
         """Open the warehouse's past for reading. Raises UsageError before the first build."""
+        build = str(self.warehouse.state().build_id)
+        if build not in self._kept:
+            self._kept.clear()
+            self._kept[build] = Kept()
         with self.warehouse.open() as connection:
-            yield ShopHistory(connection)
+            yield ShopHistory(connection, self._kept[build])
 
     @property
     def _attempts(self) -> Path:

@@ -12,6 +12,7 @@ import pytest
 from shopkeeper.errors import ModelError
 from shopkeeper.models.baskets import Baskets
 from shopkeeper.models.churn import Churn
+from shopkeeper.models.demand import Demand
 from shopkeeper.models.labels import Labels
 from shopkeeper.models.lifetime import Lifetime
 from shopkeeper.models.model import ARRAYS, FIELDS, STATE
@@ -26,6 +27,7 @@ SUBJECTS = {
     "labels": Labels(),
     "baskets": Baskets(),
     "recommendations": Recommendations(),
+    "demand": Demand(),
     "prices": Prices(),
 }
 spec = importlib.util.spec_from_file_location("contract", Path(__file__).with_name("test_contract.py"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shopkeeper.errors import ModelError
 from shopkeeper.evaluation import conformal_quantile, squared_steps, wrmsse
 from shopkeeper.models import demand_statistical as statistical
+from shopkeeper.models.boosted_trees import unpacked
 from shopkeeper.models.calendar import number_of, weekday_of
 from shopkeeper.models.demand_boosted import LEAST_DAYS, fit_trees, forecast_trees
 from shopkeeper.models.demand_hierarchy import WAYS, tree_of
@@ -324,6 +325,8 @@ class Demand(Model):
         self.daily = dict(zip(names, daily, strict=True))
         self.weekly = dict(zip(names, weekly, strict=True))
         self.trees = array_of(state, "trees", -1).astype(np.uint8)
+        if len(self.trees):
+            unpacked(self.trees)  # it is read when it is asked; a broken one is refused now
         self.way = str(state["way"])
         self.agreed = {str(way): float(value) for way, value in state["agreed"].items()}
 
