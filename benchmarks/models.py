@@ -1,4 +1,4 @@
-"""All four models of a shop, refitted with stored parameters and scored, against the same jobs by scikit-learn and SciPy.
+"""The models of a shop, refitted with stored parameters and scored; those of customers against scikit-learn and SciPy.
 
 The shop is Online Retail with a label of its own: who ordered in the last 90 days, known as of 90 days before. The peer
 starts from the same feature rows and does what a notebook does: k-means and its silhouette, logistic regression and
@@ -12,7 +12,7 @@ import csv
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from shopkeeper import training, workflow
+from shopkeeper import vocabulary as v
 from shopkeeper.assembly import Shopkeeper, assemble
 from shopkeeper.evaluation import METRICS
 from shopkeeper.features import ShopHistory
@@ -29,6 +30,8 @@ from shopkeeper.models.log_odds import fit_log_odds
 
 PEER = "scikit-learn, LightGBM, XGBoost and SciPy, as in a notebook"
 LABEL_DAYS = 90
+OF_CUSTOMERS = (v.SEGMENTS, v.LIFETIME, v.CHURN, v.LABEL_MODEL)
+OF_PRODUCTS = (v.BASKETS, v.RECOMMENDATIONS, v.DEMAND, v.PRICES)
 COLUMNS = ("n_orders", "n_orders_90d", "net_sales", "days_since_last_order", "n_products", "sales_per_order")
 
 
@@ -59,15 +62,20 @@ def shop_with_labels(folder: Path, book: Path) -> Shopkeeper:
     return parts
 
 
-def ours(parts: Shopkeeper) -> dict[str, float]:
-    """Refit and score everything; return the seconds of each, scoring apart."""
-    done = training.train(parts.studio)
-    assert all(each.status == "challenger" for each in done), done
+def ours(parts: Shopkeeper, subjects: Sequence[str]) -> tuple[float, str]:
+    """Refit and score some subjects; return the seconds, and those of each in words (two go side by side)."""
+    studio = assemble(parts.settings.project).studio
     started = time.perf_counter()
+    done = training.train(studio, subjects)
+    trained = time.perf_counter()
+    assert all(each.status in {"challenger", "promoted"} for each in done), done
     # What was scored already would be left as it is.
-    parts.warehouse.store({}, dict.fromkeys(parts.studio.subjects, "another build"))
-    assert all(each.status == "scored" for each in training.score(parts.studio))
-    return {**{each.subject: each.seconds for each in done}, "scoring": time.perf_counter() - started}
+    parts.warehouse.store({}, dict.fromkeys(subjects, "another build"))
+    scored = {each.subject: each.status for each in training.score(studio, subjects)}
+    assert all(scored[name] == "scored" for name in subjects), scored
+    ended = time.perf_counter()
+    told = ", ".join(f"{each.subject} {each.seconds:.1f}" for each in done)
+    return ended - started, f"{told}, scoring {ended - trained:.1f}"
 
 
 def same_results(history: ShopHistory, horizon: int) -> None:
@@ -191,9 +199,10 @@ def _labels(rows: pa.Table, history: ShopHistory, horizon: int) -> None:
 def measured(folder: Path, book: Path) -> Iterator[tuple[str, float, str, float, str]]:
     """Yield what was measured, our seconds, the peer, its seconds, and the target."""
     parts = shop_with_labels(folder / "models", book)
-    seconds = ours(parts)
+    seconds, told = ours(parts, OF_CUSTOMERS)
     with parts.published.open() as connection:
         same_results(ShopHistory(connection), LABEL_DAYS)
         peer = theirs(ShopHistory(connection), LABEL_DAYS)
-    told = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    yield f"all four models of Online Retail refitted and scored ({told})", sum(seconds.values()), PEER, peer, "≤ 15 s"
+    yield f"all four models of customers refitted and scored ({told})", seconds, PEER, peer, "≤ 15 s"
+    seconds, told = ours(parts, OF_PRODUCTS)
+    yield f"all four of products refitted and scored ({told})", seconds, "", 0.0, "≤ 20 s"

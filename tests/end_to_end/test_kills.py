@@ -1,4 +1,4 @@
-"""Fifty kills at random moments of ingest, build and publish: the next run always ends as an undisturbed one would."""
+"""Kills at random moments of ingest, build and publish: the next run always ends as an undisturbed one would."""
 
 import multiprocessing
 import os
@@ -14,7 +14,8 @@ from shopkeeper import workflow
 from shopkeeper.assembly import assemble
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("SHOPKEEPER_KILLS", "50"))
+KILLS = int(os.environ.get("SHOPKEEPER_KILLS", "20"))
+"""Twenty by default; fifty in `.ci/run`."""
 WARM = ["dbt.cli.main", "dbt.adapters.duckdb", "shopkeeper.assembly", "shopkeeper.workflow", "pyarrow.dataset"]
 
 
