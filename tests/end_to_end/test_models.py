@@ -17,6 +17,7 @@ from shopkeeper import training, workflow
 from shopkeeper.apps.screen import print_trainings
 from shopkeeper.assembly import assemble
 from shopkeeper.errors import ModelError, UsageError
+from shopkeeper.models.churn import Churn
 from shopkeeper.registry import Registry
 from shopkeeper.serving import customer_dossier, product_dossier
 from shopkeeper.settings import write_project
@@ -305,6 +306,30 @@ def test_a_month_later_the_champion_is_challenged(copied):
     (copied.settings.registry / "attempts.json").unlink()
     assert set(training.due(studio)) == {"labels"}
     assert set(training.due(replace(studio, retrain_days=0))) == {*TABLES}
+
+
+class Broken(Churn):
+    """A subject with a fault that nobody foresaw."""
+
+    def train(self, *_args, **_more):
+        raise RuntimeError("ada@example.com")
+
+    def predict(self, *_args, **_more):
+        raise RuntimeError("ada@example.com")
+
+
+def test_an_unforeseen_error_ends_one_subject_only(copied):
+    """The others are trained and scored; the sentence names the error and a file with its details, and not its text."""
+    studio = replace(copied.studio, subjects={"churn": Broken(), "lifetime": copied.studio.subjects["lifetime"]})
+    copied.warehouse.store({}, {"churn": "another build", "lifetime": "another build"})
+    trained = {each.subject: each for each in training.train(studio)}
+    scored = {each.subject: each for each in training.score(studio)}
+    assert {name: each.status for name, each in trained.items()} == {"churn": "failed", "lifetime": "challenger"}
+    assert {name: each.status for name, each in scored.items()} == {"churn": "failed", "lifetime": "scored"}
+    for each in (trained["churn"], scored["churn"]):
+        assert "an unforeseen RuntimeError" in each.message
+        assert "ada" not in each.message
+    assert "ada@example.com" in (copied.settings.registry / "unforeseen-churn.txt").read_text()
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -219,6 +220,8 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
         out.print(f"  [yellow]{waiting}[/yellow], with reasons: shopkeeper quarantine explain{option}")
     out.print("  the ledger balances to the last digit: " + f"shopkeeper ledger{option}")
     out.print("\n  [bold]Next[/bold]  " + _next_query(option, summary))
+    if summary["best_product"]:
+        out.print(f"        shopkeeper explain product {_escaped(shlex.quote(summary['best_product']), True)}{option}")
 
 
 MARKS = {

@@ -100,6 +100,8 @@ class Serving:
             "select (select count(*) from core.order_lines) as n_order_lines, "
             "(select count(distinct customer_id) from core.orders) as n_customers, "
             "(select count(*) from core.products where not is_service) as n_products, "
+            "(select product_id from core.products where not is_service order by net_sales desc, product_id limit 1) "
+            "as best_product, "
             "(select count(*) from core.order_lines where is_duplicate) as n_duplicate_lines, "
             "(select count(*) from core.events) as n_events"
         )
