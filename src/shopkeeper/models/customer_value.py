@@ -157,16 +157,14 @@ class PastRate(CustomerValue):
         self.gap = days / float((n[again] - 1).sum()) if days else float(self.horizon_days)
 
     def _told(self, n: Vector, t_x: Vector, age: Vector, mean: Vector) -> dict[str, Vector]:  # noqa: ARG002 - one shape
-        from scipy.stats import poisson
-
         days = n / (age + self.gap) * self.horizon_days
         tail = (1.0 - self.level) / 2.0
         return {
             "expected_order_days": days,
             "expected_value": days * mean * self.margin,
             "p_alive": np.full(len(n), np.nan),
-            "value_low": poisson.ppf(tail, days) * mean * self.margin,
-            "value_high": poisson.ppf(1.0 - tail, days) * mean * self.margin,
+            "value_low": _orders_below(tail, days) * mean * self.margin,
+            "value_high": _orders_below(1.0 - tail, days) * mean * self.margin,
         }
 
     def _state(self) -> State:
@@ -174,6 +172,15 @@ class PastRate(CustomerValue):
 
     def _restore(self, state: State) -> None:
         self.gap = float(state["gap"])
+
+
+def _orders_below(chance: float, expected: Vector) -> Vector:
+    """Return the least count that a Poisson count of so many expected stays at or below with the chance."""
+    from scipy.special import pdtr, pdtrik
+
+    found = np.ceil(pdtrik(chance, expected))
+    one_less = np.maximum(found - 1.0, 0.0)
+    return np.asarray(np.where(pdtr(one_less, expected) >= chance, one_less, found), np.float64)
 
 
 def past_of(rows: pa.Table) -> tuple[Vector, Vector, Vector, Vector]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from shopkeeper.models.clusters import ranks as of_values
 from shopkeeper.models.customer_rows import numbers
 from shopkeeper.models.segment_model import Bools, Floats
 
@@ -55,8 +56,6 @@ def correlations(rows: pa.Table, most: int | None = CORRELATED) -> dict[str, lis
 
     At most so many pairs, None for all. Ranks are over the ``n`` customers in whom both are known; constant features have none.
     """
-    from scipy.stats import rankdata
-
     names = [
         name
         for name, kind in zip(rows.column_names, rows.schema.types, strict=True)
@@ -68,7 +67,7 @@ def correlations(rows: pa.Table, most: int | None = CORRELATED) -> dict[str, lis
     def ranked(name: str, known: Bools) -> Floats:
         key = (name, known.tobytes())
         if key not in ranks:
-            ranks[key] = np.asarray(rankdata(columns[name][known]))
+            ranks[key] = of_values(columns[name][known])
         return ranks[key]
 
     found = []

@@ -165,12 +165,17 @@ def _expected(units: Matrix, daily: Numbers, days: float) -> Numbers:
 
 def _quantile(mean: Numbers, sd: Numbers, level: float) -> Numbers:
     """Return what demand stays below with the chance ``level``: negative binomial where counts spread, Poisson at least."""
-    from scipy.stats import nbinom
+    from scipy.special import betainc, nbdtrik
 
     variance = np.maximum(sd**2, mean * 1.0001 + SMALL)
     mean = np.maximum(mean, SMALL)
     size = mean**2 / (variance - mean)
-    return np.asarray(nbinom.ppf(level, size, size / (size + mean)), np.float64)
+    chance = size / (size + mean)
+    found = np.maximum(np.ceil(nbdtrik(level, size, chance)), 0.0)
+    # The least count at which the chance is reached: the inverse of a step may end one off.
+    is_one_more = (found > 0) & (betainc(size, np.maximum(found, 1.0), chance) >= level)
+    found -= is_one_more
+    return np.asarray(found + (betainc(size, found + 1.0, chance) < level), np.float64)
 
 
 def _days_left(on_hand: Numbers, share: Numbers, product: NDArray[np.int64], units: Matrix, daily: Numbers) -> Numbers:
