@@ -604,6 +604,10 @@ class _Loading:
 
     def _scan(self, condition: "ds.Expression", names: list[str]) -> "ds.Scanner":
         dataset = self.lake._table(self.incoming.entity).to_pyarrow_dataset()  # noqa: SLF001
+        # Damage is told here, file by file: met inside two scans at once, its error would wait for Python's lock while it
+        # holds Arrow's, and the other scan the other way round, for ever.
+        for fragment in dataset.get_fragments(condition):
+            fragment.ensure_complete_metadata()
         return dataset.scanner(columns=names, filter=condition)
 
     def _present(self, earlier: list[str]) -> "ds.Scanner":

@@ -10,6 +10,7 @@ counted and nearly Poisson, while units have the heavy tail of wholesalers, so t
 units alone.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, ClassVar
@@ -48,8 +49,8 @@ class PriceResponse(Model):
         self.keys = known.keys
         self.found, self.told = self._respond(known)
 
-    def _respond(self, rows: Rows) -> tuple[Responses, dict[str, Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _respond(self, rows: Rows) -> tuple[Responses, dict[str, Any]]: ...
 
     def _score(self, rows: pa.Table) -> pa.Table:
         """Return ``elasticity``, ``elasticity_sd``, and ``expected_lines`` and ``expected_units`` of the row.
