@@ -11,26 +11,22 @@ a customer only the orders, as a shop does. That is the best that orders alone a
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from simulated import built
 
-from shopkeeper import workflow
-from shopkeeper.assembly import assemble
 from shopkeeper.evaluation import METRICS
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.churn import PRIMARY, Churn, _read
 from shopkeeper.models.customer_rows import aligned, buyers, numbers
 from shopkeeper.models.customer_silence import IS_CHURNED
 from shopkeeper.models.lifetime import Lifetime
-from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 
 CUSTOMERS, DAYS, SEED = 1500, 400, 7
@@ -159,19 +155,8 @@ def _value_per_order_day(people: Mapping[str, dict], order_days: pa.Table, custo
 def simulated(customers: int, days: int, seed: int) -> Iterator[tuple[ShopHistory, Mapping[str, pa.Table]]]:
     """Build a clean simulated shop's warehouse in a temporary folder; hand out its history and its truth."""
     shop = simulate("uci_online_retail", customers=customers, days=days, seed=seed)
-    with tempfile.TemporaryDirectory(prefix="shopkeeper-truth-") as name:
-        folder = Path(name)
-        for file in shop.files(dirt=False):
-            target = folder / "data" / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as handle:
-                handle.writelines(file.chunks)
-        write_project(folder / "shop", preset="uci_online_retail", path=str(folder / "data"))
-        parts = assemble(folder / "shop")
-        with workflow.exclusive(parts.settings.home):
-            workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
-        with parts.published.open() as connection:
-            yield ShopHistory(connection), shop.truth(dirt=False)
+    with built(shop) as history:
+        yield history, shop.truth(dirt=False)
 
 
 def _tell(step: str, what: str, done: int, total: int | None) -> None:

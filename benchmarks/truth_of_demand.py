@@ -9,24 +9,20 @@ seasonal naive.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from simulated import built
 
-from shopkeeper import workflow
-from shopkeeper.assembly import assemble
 from shopkeeper.evaluation import METRICS
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.demand import Demand
 from shopkeeper.models.demand_backtest import Period, forecast_of
 from shopkeeper.models.demand_model import SeasonalNaive
 from shopkeeper.models.demand_series import PRODUCT, TOTAL, series_of
-from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 
 CUSTOMERS, DAYS, SEED = 4000, 180, 5
@@ -39,19 +35,8 @@ Row = tuple[str, float, float, float]
 def simulated(customers: int, days: int, seed: int) -> Iterator[tuple[ShopHistory, Mapping[str, Any]]]:
     """Build a clean simulated chain's warehouse in a temporary folder; hand out its history and its truth."""
     chain = simulate("us_retail", customers=customers, days=days, seed=seed)
-    with tempfile.TemporaryDirectory(prefix="shopkeeper-truth-") as name:
-        folder = Path(name)
-        for file in chain.files(dirt=False):
-            target = folder / "data" / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as handle:
-                handle.writelines(file.chunks)
-        write_project(folder / "shop", preset="us_retail", path=str(folder / "data"))
-        parts = assemble(folder / "shop")
-        with workflow.exclusive(parts.settings.home):
-            workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
-        with parts.published.open() as connection:
-            yield ShopHistory(connection), {**chain.truth(dirt=False), "response": chain.response}
+    with built(chain) as history:
+        yield history, {**chain.truth(dirt=False), "response": chain.response}
 
 
 def demand_of(history: ShopHistory, truth: Mapping[str, Any], seed: int) -> list[Row]:

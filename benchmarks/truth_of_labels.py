@@ -8,16 +8,12 @@ held-out customers better. The baseline is the share of positives.
 
 import argparse
 import sys
-import tempfile
-from pathlib import Path
 
-from shopkeeper import workflow
-from shopkeeper.assembly import assemble
+from simulated import built
+
 from shopkeeper.evaluation import METRICS, coverage
-from shopkeeper.features import ShopHistory
 from shopkeeper.models.labelled_rows import labelled_rows
 from shopkeeper.models.labels import Labels, split_of
-from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 
 CUSTOMERS, DAYS, SEED = 8000, 120, 11
@@ -28,20 +24,9 @@ Row = tuple[str, float, float, float]
 def labels_truth(customers: int = CUSTOMERS, days: int = DAYS, seed: int = SEED) -> list[Row]:
     """Return metrics on the held-out customers: ours, those of the true probability, the prior's; and the coverage."""
     shop = simulate("client_and_sales", customers=customers, days=days, seed=seed)
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        for file in shop.files():
-            path = data / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"".join(file.chunks))
-        write_project(Path(folder) / "shop", preset="client_and_sales", path=str(data))
-        parts = assemble(Path(folder) / "shop")
-        with workflow.exclusive(parts.settings.home):
-            workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
-        with parts.published.open() as connection:
-            history = ShopHistory(connection)
-            trained = Labels().train(history, tell=lambda *_: None)
-            held_out = split_of(labelled_rows(history)[0], 0).held_out
+    with built(shop, dirt=True) as history:
+        trained = Labels().train(history, tell=lambda *_: None)
+        held_out = split_of(labelled_rows(history)[0], 0).held_out
     known = shop.truth()["labels"]
     chance = dict(zip(map(str, known["customer_id"].to_pylist()), known["label_probability"].to_pylist(), strict=True))
     true = [chance[one] for one in held_out["customer_id"].to_pylist()]

@@ -9,23 +9,19 @@ beat it. The baseline is one elasticity for all.
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from simulated import built
 
-from shopkeeper import workflow
-from shopkeeper.assembly import assemble
 from shopkeeper.features import ShopHistory
 from shopkeeper.models.elasticity import PartialPooling, PooledResponse
 from shopkeeper.models.price_channels import sold_lines
 from shopkeeper.models.prices import OWN_THIRD, Prices
-from shopkeeper.settings import write_project
 from shopkeeper.simulator import simulate
 from shopkeeper.simulator.catalogue import SEASONS
 from shopkeeper.simulator.seasons import yearly
@@ -46,24 +42,12 @@ def simulated(
     first day.
     """
     shop = simulate(preset, customers=customers, days=days, seed=seed)
-    with tempfile.TemporaryDirectory(prefix="shopkeeper-truth-") as name:
-        folder = Path(name)
-        for file in shop.files():
-            target = folder / "data" / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as handle:
-                handle.writelines(file.chunks)
-        write_project(folder / "shop", preset=preset, path=str(folder / "data"))
-        parts = assemble(folder / "shop")
-        with workflow.exclusive(parts.settings.home):
-            workflow.run(parts.lake, parts.warehouse, parts.published, parts.sources)
-        with parts.published.open() as connection:
-            yield ShopHistory(connection), shop.truth(), shop.start
+    with built(shop, dirt=True) as history:
+        yield history, shop.truth(), shop.start
 
 
 def best(history: ShopHistory, truth: Mapping[str, pa.Table], start: date) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the codes of products whose price moved, what the truth's own estimate of their elasticities is, and
-    they.
+    """Return the codes of products whose price moved, the truth's own estimate of their elasticities, and the true ones.
 
     Poisson on days with the true price path and season, the shop's own busyness, a known lift of promotions, and a
     normal prior of each category's true mean.

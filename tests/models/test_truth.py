@@ -1,6 +1,7 @@
 """Churn and lifetime values against a simulated shop's own truth (``benchmarks/truth.py``)."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import duckdb
@@ -9,7 +10,9 @@ import pytest
 
 from shopkeeper.simulator import simulate
 
-SPEC = importlib.util.spec_from_file_location("truth", Path(__file__).parents[2] / "benchmarks" / "truth.py")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.append(str(BENCHMARKS))  # they import one another by name
+SPEC = importlib.util.spec_from_file_location("truth", BENCHMARKS / "truth.py")
 truth_of = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(truth_of)
 
