@@ -215,6 +215,21 @@ CONTRACTS: dict[str, Contract] = {
             ),
             moment="moved_at",
         ),
+        Contract(
+            v.PROMOTIONS,
+            (
+                _text("promotion_id", "the promotion or price plan, such as summer-sale", required=True),
+                _text("product_id", "the product it is for; null: all of the category, or of the shop"),
+                _text("category", "the category it is for; null: all"),
+                _text("store_id", "the store it is for; null: all"),
+                _moment("starts_at", "its first day", required=True),
+                _moment("ends_at", "its last day, which belongs to it", required=True),
+                _money("unit_price", "price of one unit while it lasts; needs a product", minimum=0),
+                _money("discount_share", "fraction taken off the usual price, .2 for 20 %", minimum=0),
+                _moment("announced_at", "from when the shop knew of it, UTC; null: always"),
+            ),
+            key=("promotion_id", "product_id", "category", "store_id"),
+        ),
     )
 }
 

@@ -248,6 +248,20 @@ class ShopHistory:
         order = "order by product_id, store_id, day"
         return self.kept.get(("stock_days",), lambda: _answer(self.connection, sql, {}, order))
 
+    def promotions(self) -> pa.Table:
+        """Return one row per promotion, what it is for, and store, sorted by them: past ones and planned ones.
+
+        ``promotion_id, level`` (product, category, shop)``, member, store_id`` (``all`` where none is named)``, starts_on,
+        ends_on`` (its last day)``, unit_price, discount_share`` (doubles)``, announced_on`` (null: always known)``, is_usable``.
+        """
+        sql = f"""
+            select promotion_id, level, member, store_id, starts_on, ends_on, unit_price::double as unit_price,
+                discount_share::double as discount_share, announced_on, is_usable
+            from {v.CORE}.{v.PROMOTIONS}
+        """
+        order = "order by promotion_id, level, member, store_id"
+        return self.kept.get((v.PROMOTIONS,), lambda: _answer(self.connection, sql, {}, order))
+
     def _of_core(self, definition: str, order: str) -> pa.Table:
         sql = self.definitions[definition]
         return self.kept.get((definition,), lambda: _answer(self.connection, sql, OF_CORE, order))

@@ -754,6 +754,7 @@ def _unseen_sql(of: Contract) -> str:
             where i.nth > coalesce(p.n_present, 0) order by i.{v.SOURCE_ROW}
         """
     key = ", ".join(quote(name) for name in of.key)
+    same = " and ".join(f"incoming.{quote(name)} is not distinct from changed.{quote(name)}" for name in of.key)
     return f"""
         with i as (
             select * from incoming
@@ -764,7 +765,7 @@ def _unseen_sql(of: Contract) -> str:
             qualify row_number() over (partition by {key} order by {v.LOAD_ID} desc, {v.SOURCE_ROW} desc) = 1
         ),
         changed as (select {", ".join(f"i.{quote(name)}" for name in of.key)} from i anti join p on {equal})
-        select incoming.* from incoming semi join changed using ({key}) order by {v.SOURCE_ROW}
+        select incoming.* from incoming semi join changed on {same} order by {v.SOURCE_ROW}
     """
 
 

@@ -15,6 +15,7 @@ CUSTOMER_ACTIVITY: Final = "customer_activity"
 LABELS: Final = "labels"
 EXPOSURES: Final = "exposures"
 INVENTORY_MOVEMENTS: Final = "inventory_movements"
+PROMOTIONS: Final = "promotions"
 
 ENTITIES: Final = (
     ORDER_LINES,
@@ -26,6 +27,7 @@ ENTITIES: Final = (
     LABELS,
     EXPOSURES,
     INVENTORY_MOVEMENTS,
+    PROMOTIONS,
 )
 
 # The lake's own tables.

@@ -20,9 +20,20 @@ def rows() -> pa.Table:
     return series_of(history, history.last_day + timedelta(1)).rows(14)
 
 
+def promoted_rows() -> pa.Table:
+    """Make the rows of the same shop with a promotion in most months, and one ahead."""
+    weeks = [
+        {"level": "category", "member": "A", "discount_share": 0.2, "first": one, "last": one + 6}
+        for one in (30, 60, 90, 120, 145)
+    ]
+    history = memory.SoldInMemory(memory.lines_of(memory.shop(150, 10)), promotions=memory.promotions(weeks))
+    return series_of(history, history.last_day + timedelta(1)).rows(14)
+
+
 NAMED = {"methods": {"total": "boosted", "store": "boosted", "category": "auto_theta", "product": "boosted"}}
 CASES = {
     "demand/seasonal_naive": (lambda: SeasonalNaive(horizon_days=14), rows),
     "demand/best_per_level": (lambda: Demand(horizon_days=14), rows),
+    "demand/best_per_level promoted": (lambda: Demand(horizon_days=14), promoted_rows),
     "demand/best_per_level named": (lambda: Demand(horizon_days=14, seed=3, **NAMED), rows),
 }

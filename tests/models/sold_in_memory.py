@@ -17,14 +17,24 @@ STOCK = pa.schema(
         "n_units_out": pa.float64(),
     }
 )
+PROMOTIONS = pa.schema(
+    {
+        **dict.fromkeys(("promotion_id", "level", "member", "store_id"), pa.string()),
+        **dict.fromkeys(("starts_on", "ends_on"), pa.date32()),
+        **dict.fromkeys(("unit_price", "discount_share"), pa.float64()),
+        "announced_on": pa.date32(),
+        "is_usable": pa.bool_(),
+    }
+)
 
 
 class SoldInMemory:
     """A ``History`` over sold lines; each line is an order of its own unless ``order`` says otherwise."""
 
-    def __init__(self, lines: pa.Table, stock: pa.Table | None = None) -> None:
+    def __init__(self, lines: pa.Table, stock: pa.Table | None = None, promotions: pa.Table | None = None) -> None:
         self.lines = lines
         self.stock = STOCK.empty_table() if stock is None else stock
+        self.planned = PROMOTIONS.empty_table() if promotions is None else promotions
 
     @property
     def first_day(self) -> date | None:
@@ -39,6 +49,9 @@ class SoldInMemory:
 
     def stock_days(self) -> pa.Table:
         return self.stock
+
+    def promotions(self) -> pa.Table:
+        return self.planned
 
 
 def lines_of(rows: Iterable[tuple], start: date = START) -> pa.Table:
@@ -55,9 +68,19 @@ def lines_of(rows: Iterable[tuple], start: date = START) -> pa.Table:
             "country": pa.array(country, pa.string()),
             "ordered_on": pa.array([start + timedelta(int(one)) for one in day], pa.date32()),
             "quantity": pa.array(units),
+            "unit_price": pa.array(price),
             "net_amount": pa.array(units * price),
         }
     )
+
+
+def promotions(rows: Iterable[dict], start: date = START) -> pa.Table:
+    """Make promotions from dicts of level, member, first and last (day numbers), and further columns."""
+    found = []
+    for number, row in enumerate(rows):
+        days = {name: start + timedelta(row[day]) for name, day in (("starts_on", "first"), ("ends_on", "last"))}
+        found.append({"promotion_id": f"p{number}", "store_id": "all", "is_usable": True, **days, **row})
+    return pa.Table.from_pylist(found, schema=PROMOTIONS)
 
 
 def shop(days: int = 200, products: int = 12, seed: int = 0, *, growth: float = 0.0) -> list[tuple]:

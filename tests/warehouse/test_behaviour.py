@@ -365,6 +365,35 @@ def test_a_label_is_what_the_last_load_says_and_an_exposure_stands_once(shop: Sh
     ]
 
 
+def test_a_promotion_is_what_the_last_load_says(tmp_path: Path) -> None:
+    """A second load moves the sale of P1 and leaves that of the category; days are the shop's, and what cannot be is told."""
+    shop = open_shop(tmp_path / "shop")
+    sale = {"promotion_id": "sale", "starts_at": at("2024-01-05 05:00"), "ends_at": at("2024-01-08 05:00")}
+    shop.load(
+        "plan",
+        "promotions",
+        [
+            {**sale, "product_id": "p1 ", "discount_share": Decimal("0.2")},
+            {**sale, "category": "toys", "store_id": "s1", "discount_share": Decimal("1.5")},
+            {**sale, "unit_price": Decimal(3)},
+        ],
+    )
+    shop.load(
+        "plan2",
+        "promotions",
+        [{**sale, "product_id": "P1", "ends_at": at("2024-01-09 05:00"), "unit_price": Decimal(4)}],
+    )
+    shop.build()
+    assert shop.rows(
+        "select level, member, store_id, starts_on::text, ends_on::text, unit_price, discount_share, is_usable "
+        "from core.promotions order by 1"
+    ) == [
+        ("category", "toys", "s1", "2024-01-05", "2024-01-08", None, Decimal("1.5"), False),
+        ("product", "P1", "all", "2024-01-05", "2024-01-09", Decimal(4), None, True),
+        ("shop", "all", "all", "2024-01-05", "2024-01-08", Decimal(3), None, False),
+    ]
+
+
 def test_an_empty_shop_builds_empty_tables(tmp_path: Path) -> None:
     """With no rows at all every model builds, twice, and holds nothing."""
     shop = open_shop(tmp_path / "shop")
@@ -373,6 +402,7 @@ def test_an_empty_shop_builds_empty_tables(tmp_path: Path) -> None:
         "core.events",
         "core.sessions",
         "core.inventory_levels",
+        "core.promotions",
         "metrics.daily_traffic",
         "metrics.product_pairs",
     ):

@@ -163,12 +163,19 @@ def print_ingest(done: "Ingest", *, seconds: float | None = None) -> None:
         out.print(
             f"  [dim]= {len(unchanged):,} item{'s' if len(unchanged) > 1 else ''} unchanged since the last load[/dim]"
         )
-    for skipped in done.skipped:
-        out.print(f"  [dim]- skipped: {_escaped(skipped, False)}[/dim]")
+    _print_skipped(done.skipped)
     for each in done.failures:
         out.print(f"  [red]✗[/red] {_escaped(each.item, False)}: {_escaped(each.message, False)}")
     if seconds is not None:
         out.print(f"  [dim]{seconds:.1f} s[/dim]")
+
+
+def _print_skipped(skipped: Sequence[str]) -> None:
+    out = console()
+    for each in skipped[:20]:
+        out.print(f"  [dim]- skipped: {_escaped(each, False)}[/dim]")
+    if len(skipped) > 20:
+        out.print(f"  [dim]- and {len(skipped) - 20:,} more skipped: all of them with --json[/dim]")
 
 
 def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: int, started: float) -> None:

@@ -59,7 +59,7 @@ class Demand(Subject):
     limits: ClassVar[tuple[str, ...]] = (
         "Not for a product without a sale: it has no past of its own, and stands in its category's forecast only.",
         "A yearly season is followed, not foreseen: the run-up to Christmas shows in a forecast once it has begun.",
-        "Not for a promotion or a price that is not in the data yet: prices ahead are taken to stay as they are.",
+        "A promotion or a price ahead counts where the table promotions names it; other prices are taken to stay as they are.",
         "A product's own forecast of a day is mostly an average: use weeks and the interval, not the day's number.",
         "The advice on stock takes lead times as configured, and errors of different weeks as independent.",
     )
@@ -75,6 +75,9 @@ class Demand(Subject):
                 Column("frequency", pa.string(), "daily, or weekly: seven days from the moment on, and so forth"),
                 Column("day", pa.date32(), "the day, or the first day of the week; closed days have no row"),
                 Column("units", pa.float64(), "expected units; parts add up to what they are parts of"),
+                Column(
+                    "lift", pa.float64(), "what promotions known ahead multiply the units by; 1 where none is planned"
+                ),
                 Column("units_low", pa.float64(), "low end of the interval that holds the units with 90 %"),
                 Column("units_high", pa.float64(), "high end of that interval"),
                 Column(
@@ -173,7 +176,7 @@ class Demand(Subject):
         chosen = DemandModel(**shape, **named).fit(rows)
         baseline = SeasonalNaive(**shape).fit(rows)
         tell(self.name, "judging", 2, STEPS)
-        notes = [series.note] if series.note else []
+        notes = list(series.notes)
         if series.one_offs:
             notes.append(
                 f"{series.one_offs} lines are one-off orders, each of more than three ordinary days of the whole shop: left out."
@@ -303,9 +306,11 @@ def _forecast_rows(series: Series, forecast: Forecast, shown: NDArray[np.bool_],
     level, key = (pa.array(names.tolist(), pa.string()) for names in (series.level, series.key))
     method = pa.array(forecast.method, pa.string())
     parts = []
-    for frequency, units, margin, ahead in (
-        (DAILY, forecast.units[np.ix_(places, opened)], forecast.margin[np.ix_(places, opened)], opened),
-        (WEEKLY, forecast.week_units[places], forecast.week_margin[places], np.arange(horizon // WEEK) * WEEK),
+    of_days = (each[np.ix_(places, opened)] for each in (forecast.units, forecast.lift, forecast.margin))
+    of_weeks = (each[places] for each in (forecast.week_units, forecast.week_lift, forecast.week_margin))
+    for frequency, (units, lift, margin), ahead in (
+        (DAILY, of_days, opened),
+        (WEEKLY, of_weeks, np.arange(horizon // WEEK) * WEEK),
     ):
         of = pa.array(np.repeat(places, len(ahead)))
         n = len(of)
@@ -318,6 +323,7 @@ def _forecast_rows(series: Series, forecast: Forecast, shown: NDArray[np.bool_],
                     "frequency": pa.array([frequency] * n, pa.string()),
                     "day": pa.array(np.tile((start + ahead).astype(np.int32), len(places))).cast(pa.date32()),
                     "units": pa.array(units.ravel()),
+                    "lift": pa.array(lift.ravel()),
                     "units_low": pa.array(np.maximum(units - margin, 0.0).ravel()),
                     "units_high": pa.array((units + margin).ravel()),
                     "model": method.take(of),

@@ -45,7 +45,10 @@ SHOWN_DAYS = 84
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a model says of series: ``units`` and ``margin`` (series x days), levels made to agree, and by week."""
+    """What a model says of series: ``units`` and ``margin`` (series x days), levels made to agree, and by week.
+
+    ``lift``: what promotions multiply the units of each day by, and ``week_lift`` of each week.
+    """
 
     units: Matrix
     margin: Matrix
@@ -53,6 +56,8 @@ class Forecast:
     week_margin: Matrix
     week_spread: NDArray[np.float64]
     method: list[str]
+    lift: Matrix
+    week_lift: Matrix
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Period:
             moment = self.moment + timedelta(ahead)
             seen = self.series.until(moment) if ahead else self.known
             kept = np.isin(_names(seen), _names(self.known))
-            found.append((moment, part := _part(seen, kept), part.rows(self.horizon)))
+            found.append((moment, part := seen.of(kept), part.rows(self.horizon)))
         return found
 
     def truth(self, moment: date) -> Matrix:
@@ -107,20 +112,6 @@ def horizon_of(model: Model) -> int:
 
 def _names(series: Series) -> NDArray[np.str_]:
     return np.char.add(np.char.add(series.level, "\t"), series.key)
-
-
-def _part(series: Series, kept: NDArray[np.bool_]) -> Series:
-    return Series(
-        series.level[kept],
-        series.key[kept],
-        series.parent[kept],
-        series.units[kept],
-        series.sales[kept],
-        series.calendar,
-        series.one_offs,
-        series.censored,
-        series.note,
-    )
 
 
 def matrix(lists: pa.ChunkedArray, days: int) -> Matrix:
@@ -148,13 +139,17 @@ def forecast_of(model: Model, series: Series, rows: pa.Table) -> Forecast:
     week_margin = week_size * (matrix(scores["week_quantile"], weeks) if weeks else 0.0)
     # Without a whole week, days are taken to be independent.
     of_week = week_margin.mean(axis=1) if weeks else np.sqrt(WEEK) * (size * quantile).mean(axis=1)
+    lift, week_units = matrix(scores["lift"], horizon), _by_week(units, weeks)
+    plain = _by_week(units / lift, weeks)
     return Forecast(
         units,
         size * quantile,
-        _by_week(units, weeks),
+        week_units,
         week_margin,
         of_week / NORMAL_90,
         scores["method"].to_pylist(),
+        lift,
+        np.divide(week_units, plain, out=np.ones_like(plain), where=plain > 0),
     )
 
 
@@ -277,6 +272,9 @@ def judge(
         "methods": dict(chosen.methods),
         "validation": {group: dict(tried) for group, tried in chosen.tried.items()},
     }
+    if chosen.promoted:
+        facts["promotions"] = dict(chosen.promoted)
+        notes.append(_of_promotions(chosen))
     curves: dict[str, Any] = {"backtest": {**ours.first_week, "naive": naive.first_week["units"]}}
     total = series.units[series.level == TOTAL][0][series.calendar.opened]
     rhythm = rhythm_of(
@@ -306,6 +304,23 @@ def judge(
         notes=notes,
     )
     return report, losing
+
+
+def _of_promotions(model: DemandModel) -> str:
+    """Return a sentence on what promotions did to demand."""
+    seen, share = model.promoted, model.promoted["error_ratio"]
+    learnt, judged = int(seen["n_promoted_days"]), int(seen["n_judged_days"])
+    elasticity, beyond = seen["elasticity"], seen["lift_beyond_price"]
+    effect = f"an elasticity of {elasticity:.2f} to their price, and {beyond:.2f} times as much beyond it"
+    if not learnt:
+        return f"No product day of the past was promoted: what is planned counts with {effect}, as published studies have it."
+    if model.response is None:
+        return (
+            f"Promotions are left out of the forecasts: taken with {effect}, learnt from {learnt:,} product days, they made the "
+            f"error on {judged:,} promoted days {share:.2f} times what it is without."
+        )
+    tested = f" On {judged:,} promoted days the error is {share:.2f} times what it is without." if judged else ""
+    return f"Promotions known ahead count with {effect}, learnt from {learnt:,} product days.{tested}"
 
 
 def _candidate(model: DemandModel, judged: Judged, seed: int) -> Candidate:

@@ -6,7 +6,7 @@ trees. A row to score brings its own past, so a model answers for any later mome
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,9 +20,10 @@ from shopkeeper.models.boosted_trees import unpacked
 from shopkeeper.models.calendar import number_of, weekday_of
 from shopkeeper.models.demand_boosted import LEAST_DAYS, fit_trees, forecast_trees
 from shopkeeper.models.demand_hierarchy import WAYS, tree_of
-from shopkeeper.models.demand_methods import BASELINE, METHODS, WEEK, Matrix, Past
+from shopkeeper.models.demand_methods import BASELINE, METHODS, WEEK, Matrix, Past, moving_average
 from shopkeeper.models.demand_series import PRODUCT
 from shopkeeper.models.model import Model, State, array_of
+from shopkeeper.models.promotions import LEAST_SHARE, Plan, Response, response_of
 from shopkeeper.vocabulary import AS_OF
 
 BOOSTED = "boosted"
@@ -44,7 +45,11 @@ FLAT = ("croston", "sba", "tsb", "long_average", "moving_average", "exponential_
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that share a moment and a calendar: the past of each series on open days, and which days ahead are open."""
+    """Rows that share a moment and a calendar: the past of each series on open days, and which days ahead are open.
+
+    ``plan``: the promotions of the open days, past and ahead, None where there are none; ``lift``: what they multiply demand
+    by. A past with a lift is what would have sold without promotions.
+    """
 
     past: Past
     opened_ahead: NDArray[np.bool_]
@@ -52,6 +57,57 @@ class Block:
     days_to_holiday: Matrix
     holiday_ahead: Matrix
     groups: NDArray[np.str_]
+    plan: Plan | None = None
+    lift: Matrix | None = None
+
+    @property
+    def sold(self) -> Matrix:
+        """What sold on the open days, promotions and all."""
+        return self.past.units if self.lift is None else self.past.units * self.lift[:, : self.past.units.shape[1]]
+
+    @property
+    def lift_ahead(self) -> Matrix:
+        """What promotions multiply demand by on the open days ahead (1 x 1 where there are none)."""
+        return np.ones((1, 1)) if self.lift is None else self.lift[:, self.past.units.shape[1] :]
+
+    def plain(self, response: Response | None) -> "Block":
+        """Return the same without what promotions did, and with what they will do."""
+        if self.plan is None or response is None:
+            return self
+        lift, days = response.lift(self.plan), self.past.units.shape[1]
+        price = 1 + self.plan.share * (self.plan.price - 1)
+        return replace(
+            self,
+            past=replace(self.past, units=self.past.units / lift[:, :days]),
+            price=self.price / price[:, :days],
+            lift=lift,
+        )
+
+    def until(self, at: int, until: int, opened_ahead: NDArray[np.bool_]) -> "Block":
+        """Return what was known after ``at`` open days of the past, the days up to ``until`` being those ahead."""
+        return Block(
+            Past(self.past.units[:, :at], self.past.weekday[:at], self.past.weekday[at:until]),
+            opened_ahead,
+            self.price[:, :at],
+            self.days_to_holiday[:, :at],
+            self.days_to_holiday[:, at:until],
+            self.groups,
+            None if self.plan is None else self.plan.until(until),
+            None if self.lift is None else self.lift[:, :until],
+        )
+
+    def of(self, chosen: NDArray[np.bool_]) -> "Block":
+        """Return some of the rows."""
+        return Block(
+            replace(self.past, units=self.past.units[chosen]),
+            self.opened_ahead,
+            self.price[chosen],
+            self.days_to_holiday[chosen],
+            self.holiday_ahead[chosen],
+            self.groups[chosen],
+            None if self.plan is None else self.plan.of(chosen),
+            None if self.lift is None else self.lift[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -70,7 +126,7 @@ class Origin:
         chosen = chosen & self.known.past.units.any(axis=1)
         return Origin(
             self.rows[chosen],
-            _rows_of(self.known, chosen),
+            self.known.of(chosen),
             self.actual[chosen],
             self.of_trees[chosen],
             self.told[chosen],
@@ -97,7 +153,8 @@ class Demand(Model):
     Rows: one per series and moment; see ``Series.rows``. Parameters: ``horizon_days``; ``methods``: group → method (chosen
     on rolling origins where it is not named); ``extra``: further slow methods to try. Scores: ``units``, a list with a value
     for each day ahead, 0 on closed days; ``quantile`` and ``week_quantile``, of each day and each whole week ahead: how many
-    sizes nine in ten errors are below; ``spread`` and ``usual``, of which ``sizes`` makes the size of an error; ``method``.
+    sizes nine in ten errors are below; ``spread`` and ``usual``, of which ``sizes`` makes the size of an error; ``method``;
+    ``lift``: what promotions planned for each day multiply its units by.
     """
 
     name: ClassVar[str] = "best_per_level"
@@ -112,11 +169,16 @@ class Demand(Model):
         self.trees: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.way = AS_TOLD
         self.agreed: dict[str, float] = {}
+        self.response: Response | None = None
+        self.promoted: dict[str, float] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
         """See ``Model.columns``."""
-        return ("level", "series", AS_OF, "units", "price", "days_to_holiday", "open_ahead")
+        return (
+            *("level", "series", AS_OF, "units", "price", "days_to_holiday", "open_ahead"),
+            *("promoted_share", "promoted_price"),
+        )
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -144,6 +206,8 @@ class Demand(Model):
         days, offsets = block.past.units.shape[1], _open_places(latest)
         self.tried, self.methods, self.daily, self.weekly = {}, {}, {}, {}
         origins = self._origins(offsets, days)
+        self.response, self.promoted = self._respond(block, origins)
+        block = block.plain(self.response)
         groups, counts = np.unique(block.groups, return_counts=True)
         wanted = {str(group): self.candidates(str(group), int(n)) for group, n in zip(groups, counts, strict=True)}
         before = origins[-1][0]
@@ -156,7 +220,7 @@ class Demand(Model):
         if by_trees.any():
             # All their series at once: most of the time goes into starting.
             for test in tested:
-                test.of_trees[by_trees] = self._forecast(BOOSTED, _rows_of(test.known, by_trees))
+                test.of_trees[by_trees] = self._forecast(BOOSTED, test.known.of(by_trees))
         for group, names in wanted.items():
             parts = [test.of(block.groups == group) for test in tested]
             told = {name: [self._told(name, part) for part in parts] for name in names}
@@ -176,6 +240,41 @@ class Demand(Model):
             if BOOSTED in self.methods.values()
             else np.zeros(0, np.uint8)
         )
+
+    def _respond(
+        self, block: Block, origins: Sequence[tuple[int, int, int]]
+    ) -> tuple[Response | None, dict[str, float]]:
+        """Return how promotions lift demand, None where there are none or past ones did not as assumed; and what was seen.
+
+        Judged on the promoted days of the origins by each product's moving average, with what was learnt before them.
+        """
+        if block.plan is None or self.name == BASELINE:
+            return None, {}
+        is_product = np.isin(block.groups, (PRODUCT, RARE))
+        chosen = is_product if is_product.any() else np.ones_like(is_product)
+        plan, block = block.plan.of(chosen), block.of(chosen)
+        days = block.past.units.shape[1]
+        response = response_of(block.past, plan.until(days))
+        first = origins[-1][0]
+        known = block.until(first, first, block.opened_ahead[:0])
+        early = response_of(known.past, plan.until(first))
+        error, n_judged = {True: 0.0, False: 0.0}, 0
+        for at, until, _ in origins:
+            promoted = plan.share[:, at:until] >= LEAST_SHARE
+            n_judged += int(promoted.sum())
+            scale = np.maximum(squared_steps(block.past.units[:, :at]), LEAST_SPREAD)[:, None]
+            for with_plan in error:
+                part = block.plain(early if with_plan else None).until(at, until, block.opened_ahead)
+                told = alive(moving_average(part.past) * part.lift_ahead, part.past)
+                error[with_plan] += float(((block.past.units[:, at:until] - told) ** 2 / scale)[promoted].sum())
+        seen = {
+            "elasticity": response.elasticity,
+            "lift_beyond_price": float(np.exp(response.beyond_price)),
+            "n_promoted_days": float(response.n_days),
+            "n_judged_days": float(n_judged),
+            "error_ratio": (error[True] / error[False]) ** 0.5 if error[False] > 0 else 1.0,
+        }
+        return (response if error[True] <= error[False] else None), seen
 
     def _choose(self, tried: Mapping[str, float]) -> str:
         named = [name for name in tried if name != BASELINE]
@@ -211,6 +310,10 @@ class Demand(Model):
         return fit_trees(known, block.price[chosen, :until], block.days_to_holiday[chosen, :until], self.seed)
 
     def _forecast(self, name: str, block: Block) -> Matrix:
+        return self._base(name, block) * block.lift_ahead
+
+    def _base(self, name: str, block: Block) -> Matrix:
+        """Return what a method says of the days ahead, were nothing planned for them."""
         if name in METHODS:
             return METHODS[name](block.past)
         if name == BOOSTED:
@@ -272,9 +375,11 @@ class Demand(Model):
     def _score(self, rows: pa.Table) -> pa.Table:
         n, weeks = rows.num_rows, self.horizon // WEEK
         units, quantile, week_quantile = np.zeros((n, self.horizon)), np.zeros((n, self.horizon)), np.zeros((n, weeks))
-        spread, usual = np.zeros(n), np.zeros(n)
+        spread, usual, lift = np.zeros(n), np.zeros(n), np.ones((n, self.horizon))
         method = np.full(n, BASELINE, dtype="<U40")
-        for places, block in _blocks(rows, self.horizon):
+        naive_levels = self.parameters.get("naive_levels", [])
+        for places, seen in _blocks(rows, self.horizon):
+            block = seen.plain(self.response)
             opened = block.opened_ahead
             at_open = np.flatnonzero(opened)
             week = at_open // WEEK
@@ -283,7 +388,9 @@ class Demand(Model):
                 chosen = block.groups == group
                 name = self.methods.get(group, BASELINE)
                 where = places[chosen]
-                part = _rows_of(block, chosen)
+                # The naive knows of no plan: it was better as it stands.
+                part = (seen if group in naive_levels else block).of(chosen)
+                lift[np.ix_(where, at_open)] = part.lift_ahead
                 units[np.ix_(where, at_open)] = alive(self._forecast(name, part), part.past)
                 method[where] = name
                 quantiles = self.daily.get(group, next(iter(self.daily.values())))
@@ -298,6 +405,7 @@ class Demand(Model):
                 "spread": pa.array(spread),
                 "usual": pa.array(usual),
                 "method": pa.array(method.tolist(), pa.string()),
+                "lift": _as_lists(lift),
             }
         )
 
@@ -312,6 +420,8 @@ class Demand(Model):
             "trees": self.trees,
             "way": self.way,
             "agreed": self.agreed,
+            "response": None if self.response is None else asdict(self.response),
+            "promoted": self.promoted,
         }
 
     def _restore(self, state: State) -> None:
@@ -329,6 +439,11 @@ class Demand(Model):
             unpacked(self.trees)  # it is read when it is asked; a broken one is refused now
         self.way = str(state["way"])
         self.agreed = {str(way): float(value) for way, value in state["agreed"].items()}
+        told = state["response"]
+        self.response = (
+            None if told is None else Response(**{each.name: float(told[each.name]) for each in fields(Response)})
+        )
+        self.promoted = {str(name): float(value) for name, value in state["promoted"].items()}
 
 
 class SeasonalNaive(Demand):
@@ -447,6 +562,7 @@ def _blocks(rows: pa.Table, horizon: int) -> list[tuple[NDArray[np.int64], Block
             raise ModelError(
                 f"rows of demand must have a price and a holiday for each day; those of {moment} have not."
             )
+        plan = _plan(rows.take(pa.array(places)), opened, opened_ahead)
         weekday = weekday_of(number_of(moment) - days + np.arange(days + horizon))
         units = values[starts[places][:, None] + np.arange(days)][:, opened]
         price_starts = np.concatenate([[0], np.cumsum(lengths["price"])])[places][:, None]
@@ -463,41 +579,37 @@ def _blocks(rows: pa.Table, horizon: int) -> list[tuple[NDArray[np.int64], Block
                     holidays[:, :days][:, opened],
                     holidays[:, days:][:, opened_ahead],
                     groups_of(levels[places], units),
+                    plan,
                 ),
             )
         )
     return found
 
 
+def _plan(rows: pa.Table, opened: NDArray[np.bool_], opened_ahead: NDArray[np.bool_]) -> Plan | None:
+    """Return what is planned for the open days of rows that share a calendar; None where they say nothing."""
+    told = [rows[name].combine_chunks().flatten() for name in ("promoted_share", "promoted_price")]
+    if not len(told[0]):
+        return None
+    is_open = np.concatenate([opened, opened_ahead])
+    if {len(each) for each in told} != {rows.num_rows * len(is_open)}:
+        raise ModelError(
+            f"rows of demand must say of each day what is planned, or nothing; got {len(told[0])} values for "
+            f"{rows.num_rows} rows of {len(is_open)} days. Train the model anew."
+        )
+    share, price = (np.asarray(each, np.float64).reshape(rows.num_rows, -1)[:, is_open] for each in told)
+    return Plan(share, price)
+
+
 def _origin(block: Block, at: int, until: int, ahead: NDArray[np.int64]) -> Origin:
     """Return a block as it was known after ``at`` open days, and what came until ``until``; ``ahead``: how many days each
     of those lay ahead.
     """
-    past = block.past
     opened = np.zeros(int(ahead[-1]) + 1, np.bool_)
     opened[ahead] = True
-    known = Block(
-        Past(past.units[:, :at], past.weekday[:at], past.weekday[at:until]),
-        opened,
-        block.price[:, :at],
-        block.days_to_holiday[:, :at],
-        block.days_to_holiday[:, at:until],
-        block.groups,
-    )
-    actual = past.units[:, at:until]
+    actual = block.sold[:, at:until]
+    known = block.until(at, until, opened)
     return Origin(np.arange(len(actual)), known, actual, np.zeros_like(actual), np.zeros_like(actual))
-
-
-def _rows_of(block: Block, chosen: NDArray[np.bool_]) -> Block:
-    past = block.past
-    return Block(
-        Past(past.units[chosen], past.weekday, past.ahead),
-        block.opened_ahead,
-        block.price[chosen],
-        block.days_to_holiday[chosen],
-        block.holiday_ahead[chosen],
-        block.groups[chosen],
-    )
 
 
 def _as_lists(values: Matrix) -> pa.Array:

@@ -5,7 +5,7 @@ product was out of stock are no zeros either: a sale that could not happen says 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from shopkeeper.errors import ModelError
 from shopkeeper.models.calendar import ShopCalendar, day_of, holidays_of, is_open, number_of, weekday_of
 from shopkeeper.models.demand_methods import Matrix
 from shopkeeper.models.model import History
+from shopkeeper.models.promotions import Promotions, promotions_of
 from shopkeeper.vocabulary import AS_OF
 
 TOTAL, COUNTRY, STORE, CATEGORY, PRODUCT = "total", "country", "store", "category", "product"
@@ -46,8 +47,8 @@ class Series:
 
     ``level`` and ``key`` of each (the total's key is ``all``); ``parent``: of a product, its category; ``units``: sold on
     each day of the calendar, corrected for days out of stock; ``sales``: net money; ``calendar``; ``one_offs``: how many
-    lines were left out as one-off orders; ``censored``: how many product days were out of stock; ``note``: a sentence where
-    the country's holidays are not known.
+    lines were left out as one-off orders; ``censored``: how many product days were out of stock; ``notes``: sentences on what
+    is not known; ``promotions``: None where there are none.
     """
 
     level: NDArray[np.str_]
@@ -58,7 +59,8 @@ class Series:
     calendar: ShopCalendar
     one_offs: int = 0
     censored: int = 0
-    note: str = ""
+    notes: tuple[str, ...] = ()
+    promotions: Promotions | None = None
 
     @property
     def end(self) -> date:
@@ -82,30 +84,33 @@ class Series:
         """Return the series as they were known at a moment: nothing of that day or later, and no series without a sale."""
         days = number_of(moment) - self.calendar.first
         kept = self.units[:, :days].any(axis=1)
-        return Series(
-            self.level[kept],
-            self.key[kept],
-            self.parent[kept],
-            self.units[kept, :days],
-            self.sales[kept, :days],
-            self.calendar.until(number_of(moment)),
-            self.one_offs,
-            self.censored,
-            self.note,
+        calendar = self.calendar.until(number_of(moment))
+        return replace(self, units=self.units[:, :days], sales=self.sales[:, :days], calendar=calendar).of(
+            np.asarray(kept)
         )
+
+    def of(self, chosen: NDArray[np.bool_]) -> "Series":
+        """Return some of the series."""
+        parts = {name: getattr(self, name)[chosen] for name in ("level", "key", "parent", "units", "sales")}
+        return replace(self, **parts)
 
     def rows(self, horizon: int) -> pa.Table:
         """Return what a model is fitted on and scores: one row per series, as of the moment after the record.
 
         ``level, series, as_of, units`` (of each day, null where the shop was closed)``, price`` (of each day)``,
         days_to_holiday`` (of each day and of each ahead)``, open_ahead`` (whether each day ahead is open)``, weight`` (the
-        series' share of its level's money in the last 28 days)``, parent`` (of a product, its category).
+        series' share of its level's money in the last 28 days)``, parent`` (of a product, its category)``, promoted_share,
+        promoted_price`` (of each day and of each ahead, see ``promotions.Plan``; empty where nothing was ever planned).
         """
         n, days = self.units.shape
         calendar = self.calendar
         flags = calendar.ahead(horizon)
         holidays = calendar.distance_to_holiday(calendar.first + np.arange(days + horizon))
         closed = np.tile(~calendar.opened, n)
+        planned = np.zeros(0), np.zeros(0)
+        if self.promotions is not None:
+            plan = self.promotions.plan(self.level, self.key, calendar.first, calendar.end, horizon)
+            planned = plan.share.ravel(), plan.price.ravel()
         return pa.table(
             {
                 "level": pa.array(self.level.tolist(), pa.string()),
@@ -117,6 +122,8 @@ class Series:
                 "open_ahead": _lists(pa.array(np.tile(flags, n)), n),
                 "weight": pa.array(self.weights()),
                 "parent": pa.array(self.parent.tolist(), pa.string()),
+                "promoted_share": _lists(pa.array(planned[0]), n),
+                "promoted_price": _lists(pa.array(planned[1]), n),
             }
         )
 
@@ -197,6 +204,10 @@ def series_of(
         parents += above
         matrices.append(of_level)
         moneys.append(of_money)
+    planned, promotions, unused = history.promotions(), None, ""
+    if planned.num_rows:
+        keys, code = _codes(lines["product_id"])
+        promotions, unused = promotions_of(planned, lines, np.array(_categories(lines, code, len(keys)))[code])
     return Series(
         np.array([level for level, _ in names]),
         np.array([key for _, key in names]),
@@ -206,7 +217,8 @@ def series_of(
         calendar,
         int(one_off.sum()),
         censored,
-        note,
+        tuple(one for one in (note, unused) if one),
+        promotions,
     )
 
 

@@ -306,6 +306,11 @@ class History(Protocol):
         n_units_in, n_units_out``; on_hand is when the day ended.
         """
 
+    def promotions(self) -> pa.Table:
+        """Return one row per promotion, what it is for, and store: ``promotion_id, level, member, store_id, starts_on, ends_on,
+        unit_price, discount_share, announced_on, is_usable``; past ones and planned ones.
+        """
+
     def labels(self) -> pa.Table:
         """Return one row per labelled customer: ``customer_id, label, labelled_at``."""
 

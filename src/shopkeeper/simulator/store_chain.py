@@ -29,8 +29,11 @@ PRODUCTS = ("product_id", "name", "category", "price", "cost")
 STORES = ("store_id", "name", "city")
 TRANSACTIONS = ("transaction_id", "product_id", "store_id", "quantity", "price", "sold_at")
 INVENTORY = ("change_id", "product_id", "store_id", "quantity_change", "changed_at", "reason")
+PROMOTIONS = ("promotion_id", "product_id", "starts_on", "ends_on", "discount", "announced_on")
 BLOCK = 100_000
 UTC_BEHIND = 6 * 3600
+AHEAD, ANNOUNCED = 42, 21
+"""Promotions are planned so many days ahead of the last, and told to the stores so many days before they start."""
 
 TRANSACTIONS_PER_CUSTOMER_DAY = 0.05
 UNITS_GO_ON = 0.25
@@ -95,6 +98,10 @@ LISTED = (
 HOUSES = (
     *unreadable(STORES, "", None, "name"),
     Recipe("missing_store", REJECT, broken(STORES, {"store_id": ""}), 50, column="store_id"),
+)
+PLANNED = (
+    *unreadable(PROMOTIONS, "starts_on", None, "promotion_id"),
+    Recipe("missing_end", REJECT, broken(PROMOTIONS, {"ends_on": ""}), 50, column="ends_on"),
 )
 LATE = (Recipe("zero_price", FLAG, changed(TRANSACTIONS, {"price": "0.00"}, "transaction_id", "T7"), 1, "zero_price"),)
 """What a resent file holds besides what it repeats."""
@@ -190,10 +197,11 @@ class StoreChain(Shop):
         return [column[order] for column in columns]
 
     def sheets(self) -> list[Sheet]:
-        """Return the four tables, and a file that repeats some transactions."""
+        """Return the five tables, and a file that repeats some transactions."""
         return [
             Sheet("inventory.csv", INVENTORY, v.INVENTORY_MOVEMENTS, self._moved, MOVED, is_cut=True),
             Sheet("products.csv", PRODUCTS, v.PRODUCTS, self._listed, LISTED),
+            Sheet("promotions.csv", PROMOTIONS, v.PROMOTIONS, self._planned, PLANNED),
             Sheet("stores.csv", STORES, v.STORES, self._houses, HOUSES),
             Sheet("transactions.csv", TRANSACTIONS, v.ORDER_LINES, self._sold, SOLD, is_cut=True),
             Sheet("transactions_resent.csv", TRANSACTIONS, v.ORDER_LINES, self._again, LATE, is_resent=True),
@@ -227,6 +235,30 @@ class StoreChain(Shop):
     def _houses(self) -> Iterator[Block]:
         names = [f"{city} {number // len(CITIES) + 1}" for number, city in enumerate(self._cities)]
         yield block_of([self._store_ids, rendering.texts(names), rendering.texts(self._cities)])
+
+    def _planned(self) -> Iterator[Block]:
+        """The promotions of the period, and those that the chain has planned for the six weeks after it."""
+        goods, past = self.goods, self.prices
+        rng = stream(self.seed, "plans")
+        count = int(np.ceil(2 * AHEAD / 365 * len(goods)))
+        product = np.concatenate([past.promoted, rng.choice(len(goods), count)])
+        first = np.concatenate([past.first_day, self.days + rng.integers(0, AHEAD, count)])
+        length = np.concatenate([past.last_day - past.first_day, rng.integers(4, 14, count)])
+        discount = np.concatenate([past.discount, rng.choice([0.1, 0.15, 0.2, 0.3], count)])
+        order = np.lexsort((product, first))
+        first, length = first[order], length[order]
+        yield block_of(
+            [
+                rendering.numbered("PROMOTION-", np.arange(1, len(order) + 1)),
+                rendering.pick(self._product_ids, product[order]),
+                *(self._dates(day) for day in (first, first + length)),
+                rendering.fractions(np.rint(discount[order] * 1e4).astype(np.int64)),
+                self._dates(first - ANNOUNCED),
+            ]
+        )
+
+    def _dates(self, days: np.ndarray) -> pa.Array:
+        return pa.array([(self.start + timedelta(int(one))).isoformat() for one in days], pa.string())
 
     def _place(self, shelf: np.ndarray) -> list[pa.Array]:
         product = rendering.pick(self._product_ids, self.assortment.product[shelf])
