@@ -6,14 +6,15 @@ the same macros that build ``features.customer_features``; it speaks of relation
 database: a connection is handed in and left as it was.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import count
-from threading import RLock
-from typing import TYPE_CHECKING, TypeAlias
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
@@ -69,6 +70,8 @@ NOTHING = {
     CATALOGUE: pa.schema({"product_id": _TEXT, "category": _TEXT}),
 }
 
+T = TypeVar("T")
+Question: TypeAlias = tuple[Hashable, ...]
 Relation: TypeAlias = pa.Table | str
 """Rows in memory, or the name of a table or view of the connection, such as ``core.order_lines``."""
 
@@ -133,18 +136,29 @@ def features_of_lines(
 
 
 class Kept:
-    """Answers by question, each asked once, whichever thread comes first."""
+    """Answers by question, each asked once, whichever thread comes first; who comes later waits for that answer alone."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[object, ...], pa.Table] = {}
-        self._asking = RLock()
+        self._answers: dict[Question, Future[Any]] = {}
+        self._looking = Lock()
 
-    def get(self, question: tuple[object, ...], ask: Callable[[], pa.Table]) -> pa.Table:
-        """Return the answer to a question."""
-        with self._asking:
-            if question not in self._answers:
-                self._answers[question] = ask()
-            return self._answers[question]
+    def get(self, question: Question, ask: Callable[[], T]) -> T:
+        """Return the answer to a question; what ``ask`` raises is raised, and the next one asks again."""
+        with self._looking:
+            answer = self._answers.get(question)
+            is_first = answer is None
+            if answer is None:
+                answer = self._answers[question] = Future()
+        if is_first:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:
+                with self._looking:
+                    del self._answers[question]
+                answer.set_exception(error)
+                raise
+        found: T = answer.result()
+        return found
 
 
 @dataclass(frozen=True)
@@ -163,6 +177,10 @@ class ShopHistory:
     def beside(self) -> "ShopHistory":
         """Return the same past for another thread: a cursor of its own, and what is kept in common."""
         return ShopHistory(self.connection.cursor(), self.kept)
+
+    def once(self, question: Question, ask: Callable[[], T]) -> T:
+        """Return the answer to a question about this build, asked once by all who share ``kept``; nobody may change it."""
+        return self.kept.get(question, ask)
 
     @cached_property
     def definitions(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -25,7 +25,7 @@ from shopkeeper.features import Kept, ShopHistory
 from shopkeeper.models.model import Model, Subject, Trained
 from shopkeeper.progress import Tell, silent
 from shopkeeper.registry import Difference, ModelVersion, Registry, Served
-from shopkeeper.vocabulary import PREDICTIONS
+from shopkeeper.vocabulary import AS_OF, CUSTOMER_ID, PREDICTIONS
 from shopkeeper.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ UNSERVED = "no model serves yet: `shopkeeper train` says why"
 UNTRAINED = {"failed", "none"}
 AT_ONCE = 2
 """Subjects trained side by side: most of their time is spent in libraries that use one core."""
+KEYS = (CUSTOMER_ID, AS_OF)
+"""Columns that say which row it is: there is nothing in them that could drift."""
 MODEL, EVALUATED, PLOTS = "model", "evaluated", "plots"
 REFERENCE, REPORT, CARD, DEFINITIONS = "reference.parquet", "report.json", "card.md", "definitions.json"
 
@@ -399,30 +401,32 @@ def score(studio: Studio, only: Sequence[str] = (), *, tell: Tell = silent) -> l
     done: dict[str, Scored] = {}
     with studio.history() as history, ThreadPoolExecutor(AT_ONCE) as pool:
 
-        def one(subject: Subject) -> "tuple[Scored, dict[str, pa.Table] | None]":
+        def one(subject: Subject, given: "Mapping[str, pa.Table]") -> "tuple[Scored, dict[str, pa.Table] | None]":
             tell("score", subject.name, len(done), len(chosen))
-            return _score(studio, subject, history.beside(), tables)
+            return _score(studio, subject, history.beside(), given)
 
         # Those that others are handed the tables of go first.
         order = TopologicalSorter(
             {name: [each for each in subject.after if each in chosen] for name, subject in chosen.items()}
         )
         order.prepare()
+        running: dict[Future[tuple[Scored, dict[str, pa.Table] | None]], str] = {}
         while order.is_active():
-            wave = order.get_ready()
-            for name, (scored, rows) in zip(wave, pool.map(one, [chosen[name] for name in wave]), strict=True):
-                order.done(name)
+            running |= {pool.submit(one, chosen[name], dict(tables)): name for name in order.get_ready()}
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name, (scored, rows) = running.pop(future), future.result()
                 done[name] = scored
-                if rows is None:
-                    continue
-                # A table always stands, so that a query about it has an answer: empty where nothing was ever scored.
-                tables |= {
-                    table.name: rows.get(table.name, table.empty())
-                    for table in chosen[name].tables
-                    if table.name in rows or table.name not in standing
-                }
-                if scored.status != "failed":
-                    marks[name] = _mark(studio, name)
+                if rows is not None:
+                    # A table always stands, so that a query about it has an answer: empty where nothing was ever scored.
+                    tables |= {
+                        table.name: rows.get(table.name, table.empty())
+                        for table in chosen[name].tables
+                        if table.name in rows or table.name not in standing
+                    }
+                    if scored.status != "failed":
+                        marks[name] = _mark(studio, name)
+                order.done(name)
     if tables or marks:
         studio.warehouse.store(tables, marks)
     return [done[name] for name in chosen]
@@ -684,7 +688,7 @@ def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHist
     return rules.examine(
         reference,
         current,
-        columns=[name for name in model.columns if name in reference.column_names],
+        columns=[name for name in model.columns if name in reference.column_names and name not in KEYS],
         volume=rules.Volume(int(tags["n_watched"]), current.num_rows),
         decays=decays,
         subject=subject.name,

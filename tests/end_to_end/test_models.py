@@ -250,6 +250,14 @@ def test_a_champion_of_an_older_schema_leaves_its_table(copied):
     assert {each.subject: each.status for each in training.score(copied.studio, ["churn"])}["churn"] == "scored"
 
 
+def test_whatever_serves_is_watched(world):
+    """Each model that serves is compared with its training; none is left out for want of a column."""
+    parts, _ = world
+    found = {each.subject: each for each in training.drift(parts.studio) if each.version}
+    assert {"segments", "recommendations", "demand", "prices"} <= set(found)
+    assert {name: each.message for name, each in found.items() if each.report is None} == {}
+
+
 def test_a_damaged_reference_is_a_warning(copied):
     """Drift cannot be measured against a file that is no Parquet: a sentence, and the other models are looked at."""
     file = copied.registry.serving("churn").folder / training.REFERENCE

@@ -1,6 +1,6 @@
 """Shops in memory whose prices and answers are known: what ``Prices`` asks of a history, without a warehouse."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -54,6 +54,9 @@ class PricedShop:
     @property
     def last_day(self):
         return max(self.lines["ordered_on"].to_pylist(), default=None)
+
+    def once(self, question: tuple, ask: Callable):
+        return ask()
 
     def sale_lines(self) -> pa.Table:
         return self.lines

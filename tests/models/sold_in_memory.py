@@ -1,6 +1,6 @@
 """A shop's sold lines in memory: what demand asks of a history, from (day, product, units[, price, store]) rows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
 import numpy as np
@@ -43,6 +43,9 @@ class SoldInMemory:
     @property
     def last_day(self) -> date | None:
         return max(self.lines["ordered_on"].to_pylist(), default=None)
+
+    def once(self, question: tuple, ask: Callable):
+        return ask()
 
     def sale_lines(self) -> pa.Table:
         return self.lines

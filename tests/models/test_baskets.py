@@ -61,6 +61,9 @@ class LinesInMemory:
     def last_day(self):
         return pc.max(self.lines["ordered_on"]).as_py()
 
+    def once(self, question, ask):
+        return ask()
+
     def sale_lines(self):
         return self.lines
 

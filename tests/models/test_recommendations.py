@@ -88,6 +88,9 @@ class ShopInMemory:
     def order_days(self):
         return self.lines.filter(pc.is_valid(self.lines["customer_id"])).select(["customer_id", "ordered_on"])
 
+    def once(self, question, ask):
+        return ask()
+
     def sale_lines(self):
         return self.lines
 

@@ -113,7 +113,7 @@ class Baskets(Subject):
         lines = lines_of(history, self.made_from)
         if not lines.num_rows:
             return "no sold line names a product" if self.made_from == ORDERS else "no visit names a product"
-        return "" if (log_of(lines).baskets.sizes > 1).any() else "no basket holds two products"
+        return "" if (self._log(history).baskets.sizes > 1).any() else "no basket holds two products"
 
     def train(
         self,
@@ -186,7 +186,7 @@ class Baskets(Subject):
     ) -> dict[str, pa.Table]:
         """Return ``itemsets``, ``basket_rules`` and ``bundles`` as of a moment; see ``Subject.predict``."""
         sold = history.sale_lines()
-        log = log_of(lines_of(history, self.made_from, sold), basket_limit=self.basket_limit).between(None, as_of)
+        log = self._log(history).between(None, as_of)
         if not log.baskets.n_baskets:
             return {table.name: table.empty() for table in self.tables}
         week, n_weeks = _weeks(log, as_of)
@@ -226,8 +226,14 @@ class Baskets(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return the baskets of the last weeks before the moment; ``score``: the confidence of the first suggestion."""
-        log = log_of(lines_of(history, self.made_from), basket_limit=self.basket_limit).between(None, as_of)
+        log = self._log(history).between(None, as_of)
         return _scored(model, self._watched_rows(log, as_of))
+
+    def _log(self, history: History) -> BasketLog:
+        return history.once(
+            (BASKETS, self.made_from, self.basket_limit),
+            lambda: log_of(lines_of(history, self.made_from), basket_limit=self.basket_limit),
+        )
 
     def _watched_rows(self, log: BasketLog, as_of: date) -> pa.Table:
         if not log.baskets.n_baskets:
@@ -238,7 +244,7 @@ class Baskets(Subject):
         return rows.set_column(rows.column_names.index(CUSTOMER_ID), CUSTOMER_ID, pa.array(late.units.tolist()))
 
     def _split(self, history: History) -> _Split:
-        log = log_of(lines_of(history, self.made_from), basket_limit=self.basket_limit)
+        log = self._log(history)
         n_weeks = _n_weeks(log, log.last_day + timedelta(1))
         if n_weeks < 1:
             raise ModelError(

@@ -221,7 +221,7 @@ class Demand(Subject):
     ) -> dict[str, pa.Table]:
         """Return ``demand_forecasts`` and ``stock_advice`` as of a moment; see ``Subject.predict``."""
         lines = history.sale_lines()
-        series = self._series(history, as_of, lines)
+        series = self._series(history, as_of)
         forecast = forecast_of(model, series, series.rows(horizon_of(model)))
         shown = is_shown(series)
         forecasts, advice = self.tables
@@ -250,8 +250,10 @@ class Demand(Subject):
             return None
         return Hindsight(moment, HINDSIGHT, truth[at][known], told[at][known])
 
-    def _series(self, history: History, as_of: date, lines: pa.Table | None = None) -> Series:
-        return series_of(history, as_of, self.country, self.levels, lines)
+    def _series(self, history: History, as_of: date) -> Series:
+        return history.once(
+            (DEMAND, as_of, self.country, self.levels), lambda: series_of(history, as_of, self.country, self.levels)
+        )
 
     def _period(self, series: Series) -> Period:
         days, horizon = series.units.shape[1], self.horizon_days

@@ -144,17 +144,15 @@ def _lists(values: pa.Array, n: int) -> pa.Array:
     )
 
 
-def series_of(
-    history: History, as_of: date, country: str = "", levels: Sequence[str] = LEVELS, lines: pa.Table | None = None
-) -> Series:
+def series_of(history: History, as_of: date, country: str = "", levels: Sequence[str] = LEVELS) -> Series:
     """Return the series of a shop as of a moment, total first, the others by level and key.
 
-    ``country``: the shop's, for holidays; ``lines``: the history's sold lines where they are at hand. A level with one
+    ``country``: the shop's, for holidays. A level with one
     member is left out, for it is the total; nulls are the member ``unknown``. A line of more than three ordinary days of
     the whole shop, and of ten times what 99 in 100 lines hold at most, is a one-off order and no demand.
     Raises ModelError if nothing was sold, or the record is shorter than 28 days.
     """
-    lines = history.sale_lines() if lines is None else lines
+    lines = history.sale_lines()
     lines = lines.filter(
         pc.and_(pc.less(lines["ordered_on"], pa.scalar(as_of, pa.date32())), pc.greater(lines["quantity"], 0))
     )

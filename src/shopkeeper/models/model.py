@@ -8,12 +8,12 @@ baseline; it trains them on a history and turns the champion's scores into table
 import json
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Protocol, Self
+from typing import Any, ClassVar, NoReturn, Protocol, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -259,6 +259,9 @@ def _arrays(file: Path, digest: str) -> dict[str, np.ndarray]:
     return found
 
 
+T = TypeVar("T")
+
+
 class History(Protocol):
     """What training may ask of a shop's past. All days are the shop's own; a moment is a day, and knows what came before it.
 
@@ -272,6 +275,12 @@ class History(Protocol):
     @property
     def last_day(self) -> date | None:
         """The last day with an order; None if there is none."""
+
+    def once(self, question: tuple[Hashable, ...], ask: Callable[[], T]) -> T:
+        """Return the answer to a question about this past, asked once: training, drift and scoring ask alike.
+
+        The question names all that the answer depends on besides the past; nobody may change the answer.
+        """
 
     def features(self, moments: Sequence[date]) -> pa.Table:
         """Return ``customer_features`` as of each moment: one row per customer and moment, sorted by both."""

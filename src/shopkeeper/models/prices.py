@@ -10,7 +10,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
-from weakref import ref
 
 import numpy as np
 import pyarrow as pa
@@ -102,7 +101,6 @@ class Prices(Subject):
         self.rules = advice.rules(objective, margin_floor, largest_step, endings)
         self.minimum_weeks = minimum_weeks
         self.currency = currency
-        self._last: tuple[tuple[ref[pa.Table], ...], date, PriceRecord] | None = None
 
     def lacks(self, history: History) -> str:
         """Return what is missing: a sold line with a product and a price, or a price that moved."""
@@ -243,21 +241,14 @@ class Prices(Subject):
         return Hindsight(EPOCH + timedelta(begin), PRIMARY, weeks.lines, weeks.expected_lines[model.name])
 
     def read(self, history: History, as_of: date) -> PriceRecord:
-        """Return what a history says before a moment; what the same tables said last is kept, for training, drift and
-        scoring ask alike.
-        """
-        tables = (history.sale_lines(), history.products(), history.stock_days())
-        if (
-            self._last
-            and self._last[1] == as_of
-            and all(one() is other for one, other in zip(self._last[0], tables, strict=True))
-        ):
-            return self._last[2]
-        lines = sold_lines(tables[0], as_of)
-        told = _Record(lines, channels(lines), tables[1], tables[2], (as_of - EPOCH).days - 1)
-        read = PriceRecord(**vars(told), panel=self._panel(told, before=told.last_day + 1))
-        self._last = (tuple(map(ref, tables)), as_of, read)
-        return read
+        """Return what a history says before a moment."""
+
+        def ask() -> PriceRecord:
+            lines = sold_lines(history.sale_lines(), as_of)
+            told = _Record(lines, channels(lines), history.products(), history.stock_days(), (as_of - EPOCH).days - 1)
+            return PriceRecord(**vars(told), panel=self._panel(told, before=told.last_day + 1))
+
+        return history.once((PRICES, as_of, self.minimum_weeks), ask)
 
     def _panel(self, read: _Record, *, before: int) -> Panel:
         """Return the panel as it stood before a day."""

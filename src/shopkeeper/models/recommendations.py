@@ -242,8 +242,8 @@ class Recommendations(Subject):
             raise ModelError(f"recommendations must come from a recommender; got {model.name}. Train it anew.")
         past = self._past(history)
         model.about(past.catalogue)
-        everything = past.rows(as_of)
-        customers = everything.filter(pc.is_valid(everything[CUSTOMER_ID]))
+        everything = self._rows(history, as_of)
+        customers = _customers(everything)
         main, beside = self.tables
         said = {"model": model.name, "model_version": version}
         rows = _of_customers(model, customers, model.lists(customers, self.n), said)
@@ -252,8 +252,7 @@ class Recommendations(Subject):
 
     def watched(self, model: Model, history: History, as_of: date) -> pa.Table:
         """Return customers as of a moment with their country and the score of their first recommendation as ``score``."""
-        rows = purchase_rows(history.sale_lines(), history.session_products(), as_of)
-        return _watched(model, rows)
+        return _watched(model, _customers(self._rows(history, as_of)))
 
     def hindsight(self, model: Model, history: History, since: date) -> Hindsight | None:
         """Return what the model would have shown a window ago, and what came of it; see ``Subject.hindsight``."""
@@ -268,6 +267,10 @@ class Recommendations(Subject):
             return None
         told = _values(model, window)[PRIMARY]
         return Hindsight(moment, PRIMARY, np.ones(len(told)), told) if len(told) else None
+
+    def _rows(self, history: History, as_of: date) -> pa.Table:
+        """Return the rows as of a moment, guests' orders too."""
+        return history.once((RECOMMENDATIONS, as_of), lambda: self._past(history).rows(as_of))
 
     def _past(self, history: History) -> _Past:
         lines = history.sale_lines()
@@ -561,6 +564,11 @@ def _search(past: _Past, window: _Window, shape: Mapping[str, Any], budget: floa
         trials.append(Trial(Ease.name, drawn, PRIMARY, value, seconds))
         tell(RECOMMENDATIONS, f"trying {Ease.name}", len(trials), None)
     return trials
+
+
+def _customers(rows: pa.Table) -> pa.Table:
+    """Return the rows of customers, guests' orders left out."""
+    return rows.filter(pc.is_valid(rows[CUSTOMER_ID]))
 
 
 def _watched(model: Model, rows: pa.Table) -> pa.Table:
