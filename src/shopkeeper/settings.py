@@ -232,6 +232,26 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Api:
+    """How `shopkeeper serve` answers.
+
+    ``host`` and ``port``: where it listens; ``rate`` and ``burst``: requests a second that each key (each address without
+    one) may send in the long run, and at once, 0 for no limit; ``body_limit_mb``: no larger body is read;
+    ``timeout_seconds``: no request takes longer; ``depth`` and ``elements``: how deep a JSON body may be nested, and of how
+    many values it may be made.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    rate: float = 1000.0
+    burst: int = 2000
+    body_limit_mb: float = 10.0
+    timeout_seconds: float = 30.0
+    depth: int = 20
+    elements: int = 2_000_000
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one project under one profile."""
 
@@ -256,6 +276,7 @@ class Settings:
     recommendations: Recommendations
     prices: Prices
     drift: Drift
+    api: Api
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -307,6 +328,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "recommendations": Recommendations,
     "prices": Prices,
     "drift": Drift,
+    "api": Api,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 _TOP = (*_SECTIONS, "sources", "line_kinds", "profiles")
@@ -461,6 +483,13 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("segments.most", sections["segments"].most, sections["segments"].least),
         ("prices.margin_floor", sections["prices"].margin_floor, 0),
         ("prices.minimum_weeks", sections["prices"].minimum_weeks, 1),
+        ("api.port", sections["api"].port, 1),
+        ("api.rate", sections["api"].rate, 0),
+        ("api.burst", sections["api"].burst, 1),
+        ("api.body_limit_mb", sections["api"].body_limit_mb, 0.001),
+        ("api.timeout_seconds", sections["api"].timeout_seconds, 0.1),
+        ("api.depth", sections["api"].depth, 4),
+        ("api.elements", sections["api"].elements, 100),
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")

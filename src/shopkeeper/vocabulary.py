@@ -71,6 +71,12 @@ CUSTOMER_ID: Final = "customer_id"
 AS_OF: Final = "as_of"
 PRODUCT_ID: Final = "product_id"
 
+# What a key of the API may be good for.
+AGGREGATES: Final = "aggregates"
+PREDICT: Final = "predict"
+ADMIN: Final = "admin"
+SCOPES: Final = (AGGREGATES, CUSTOMERS, PREDICT, EVENTS, ADMIN)
+
 # The questions that models answer.
 SEGMENTS: Final = "segments"
 CHURN: Final = "churn"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from shopkeeper import training
+from shopkeeper import answers, training
 from shopkeeper.contracts import contract
 from shopkeeper.errors import ContractError, LockedError, ModelError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.lake import Incoming, Lake, Load, Staged, empty
@@ -295,6 +295,7 @@ def publish(
         lake_versions=state.lake_versions,
         models=training.serving(studio) if studio else {},
         keeps_rollback=keeps_rollback,
+        beside=answers.write,
         tell=lambda table, done, total: tell("publish", table, done, total),
     )
 
