@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shopkeeper import vocabulary as v
+from shopkeeper.access import Key, Keys
 from shopkeeper.lake import Lake
 from shopkeeper.models.baskets import Baskets
 from shopkeeper.models.churn import Churn
@@ -22,11 +23,15 @@ from shopkeeper.models.stock_advice import Policy
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Serving
+from shopkeeper.serving.editions import Editions
+from shopkeeper.serving.prediction_log import LatestPredictions, PredictionLog
 from shopkeeper.settings import Settings, listed, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
 from shopkeeper.training import Studio
 from shopkeeper.warehouse import Warehouse
+
+__all__ = ["SUBJECT_CLASSES", "Key", "Keys", "Shopkeeper", "assemble", "subjects", "variables"]
 
 SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.SEGMENTS: Segments,
@@ -74,6 +79,21 @@ class Shopkeeper:
     def serving(self) -> Serving:
         """The questions to the current version."""
         return Serving(self.published)
+
+    @cached_property
+    def editions(self) -> Editions:
+        """The version that a server answers from, exchanged when another is published."""
+        return Editions(self.published, subjects(self.settings))
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of the API."""
+        return Keys(self.settings.home)
+
+    @cached_property
+    def prediction_log(self) -> PredictionLog:
+        """Where predictions served are noted."""
+        return LatestPredictions()
 
     @cached_property
     def registry(self) -> Registry:

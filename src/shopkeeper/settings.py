@@ -248,7 +248,7 @@ class Api:
     body_limit_mb: float = 10.0
     timeout_seconds: float = 30.0
     depth: int = 20
-    elements: int = 2_000_000
+    elements: int = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ models = typer.Typer(help="The versions of the models: look, compare, promote, r
 app.add_typer(models, name="models")
 dossiers = typer.Typer(help="All that is known of one customer or product, and what is advised.", no_args_is_help=True)
 app.add_typer(dossiers, name="explain")
+keys = typer.Typer(help="Keys to the API: who may ask what.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 ProjectOption = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
@@ -727,6 +729,89 @@ def explain_product(
 
     found = product_dossier(_open(project, profile).published, product_id)
     print_json(found.plain()) if as_json else print_dossier(found)
+
+
+# -------------------------------------------------------------------- serve
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen; beyond this machine only with keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 for a free one.")] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,  # noqa: ARG001 - it answers in JSON, but by HTTP
+) -> None:
+    """Answer by HTTP what the published version knows, until it is stopped; new versions are taken up by themselves.
+
+    Example: shopkeeper serve --port 8080 --project shop
+    """
+    from shopkeeper.apps.serve import serve
+
+    serve(_open(project, profile), host, port)
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it; a name stands for one key for ever.")],
+    scope: Annotated[list[str], typer.Option(help="What it is good for; may be given several times.", metavar="SCOPE")],
+    expires: Annotated[
+        str | None, typer.Option(help="The last day it is good for, such as 2027-01-31, or a moment.", metavar="DAY")
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key; it is shown this once. Scopes: aggregates, customers, predict, events, admin.
+
+    Example: shopkeeper keys add website --scope aggregates --scope customers --project shop
+    """
+    from shopkeeper.apps.screen import print_json
+    from shopkeeper.apps.serve import end_of
+
+    made = _open(project, profile).keys.add(name, scope, expires_at=end_of(expires))
+    if as_json:
+        print_json({"name": name, "key": made})
+    else:
+        print(made)
+        print("keep it now: only its hash is stored, and it cannot be shown again", file=sys.stderr)
+
+
+@keys.command("list")
+def list_keys(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """List the keys that were made: names, scopes, ends; never the keys themselves.
+
+    Example: shopkeeper keys list --project shop
+    """
+    from shopkeeper.apps.screen import print_json, print_table
+
+    found = [key.plain() for key in _open(project, profile).keys.all()]
+    if as_json:
+        print_json(found)
+        return
+    columns = ("name", "ends_with", "scopes", "created_at", "expires_at", "revoked_at")
+    rows = [
+        (each["name"], each["ends_with"], ", ".join(each["scopes"]), *(each[name] for name in columns[3:]))
+        for each in found
+    ]
+    print_table([name.replace("_", " ") for name in columns], rows)
+
+
+@keys.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """End a key, for servers that run too.
+
+    Example: shopkeeper keys revoke website --project shop
+    """
+    from shopkeeper.apps.screen import print_json
+
+    found = _open(project, profile).keys.revoke(name)
+    print_json(found.plain()) if as_json else print(f"{found.name} opens nothing since {found.revoked_at}")
 
 
 # --------------------------------------------------------------- quarantine

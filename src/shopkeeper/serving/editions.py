@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, RLock
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from shopkeeper import answers
@@ -33,6 +34,28 @@ class EditionGoneError(ShopkeeperError):
     """The version was removed from the disk before a part of it was read; the current one can be asked instead."""
 
 
+class Working:
+    """The connections that are at work, and since when, so that one at work for too long can be stopped."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, tuple[duckdb.DuckDBPyConnection, float]] = {}
+
+    @contextmanager
+    def mark(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
+        """Note that a connection is at work."""
+        self._since[id(connection)] = connection, monotonic()
+        try:
+            yield
+        finally:
+            del self._since[id(connection)]
+
+    def stop(self, seconds: float) -> None:
+        """Interrupt what has been at work for longer."""
+        for connection, since in list(self._since.values()):
+            if monotonic() - since > seconds:
+                connection.interrupt()
+
+
 class Models:
     """Loaded models by the digest of their files, so that versions that share a model share it in memory."""
 
@@ -41,6 +64,7 @@ class Models:
         self.subjects = subjects
         self._loaded: dict[tuple[str, str], Model] = {}
         self._loading = Lock()
+        self.working = Working()
 
     def load(self, name: str, folder: Path) -> Model:
         """Return the model of a subject in a folder. Raises ModelError if it cannot be read, EditionGoneError if it is gone."""
@@ -119,10 +143,10 @@ class Edition:
         except Empty:
             cursor = self._connection.cursor()
             cursor.execute(f"use {CATALOG}")
-        try:
+        with self._models.working.mark(cursor):
             yield cursor
-        finally:
-            self._cursors.put(cursor)
+        # One that was left by an error may hold an answer half read: it is not lent again.
+        self._cursors.put(cursor)
 
     def model(self, subject: str) -> Model | None:
         """Return the model that serves with the version; None where none does.
@@ -254,10 +278,13 @@ class Editions:
             engine = self._engines.get_nowait()
         except Empty:
             engine = connect(threads=1, memory_gb=MEMORY_GB)
-        try:
+        with self._models.working.mark(engine):
             yield engine
-        finally:
-            self._engines.put(engine)
+        self._engines.put(engine)
+
+    def stop(self, seconds: float) -> None:
+        """Interrupt queries that take longer: who asked was told already."""
+        self._models.working.stop(seconds)
 
     def close(self) -> None:
         """Close everything."""

@@ -259,13 +259,12 @@ def _unsealed(cursor: str, seal: list[Any], n: int) -> list[str]:
     try:
         told = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
         tag, mark, last = told
-        if not (isinstance(last, list) and len(last) == n and all(isinstance(each, str) for each in last)):
-            raise ValueError("no key")
+        is_key = isinstance(last, list) and len(last) == n and all(isinstance(each, str) for each in last)
         "".join(last).encode("utf-8")
-    except (ValueError, TypeError, UnicodeError, RecursionError) as error:
-        raise QueryError(
-            "a cursor must be one that an answer gave as next_cursor; got another. Begin without."
-        ) from error
+    except (ValueError, TypeError, UnicodeError, RecursionError):
+        is_key = False
+    if not is_key:
+        raise QueryError("a cursor must be one that an answer gave as next_cursor; got another. Begin without it.")
     if tag != seal[0]:
         raise CursorError(
             f"a cursor must be of the version that is published now, {seal[0]}; got one of {str(tag)[:40]}. Begin again "

@@ -134,6 +134,68 @@ def read(
     return Asked(moment, customers, None, lines, told)
 
 
+def body_schema() -> dict[str, Any]:
+    """Return the JSON schema of a body."""
+    values = {"type": ["string", "number", "boolean", "null"]}
+    customer = {
+        "type": "object",
+        "required": [CUSTOMER_ID],
+        "properties": {
+            CUSTOMER_ID: {"type": "string", "minLength": 1, "maxLength": LONGEST},
+            ATTRIBUTES: {"type": ["object", "null"], "additionalProperties": values},
+        },
+        "additionalProperties": {"type": ["string", "number", "null"]},
+        "description": "features by name; `GET /v1/models` lists those that are needed",
+    }
+    line = {
+        "type": "object",
+        "required": [column.name for column in CONTRACTS[ORDER_LINES].columns if column.required],
+        "properties": {
+            column.name: {
+                "type": ["string", "null"] if column.kind is Kind.TIMESTAMP else ["string", "number", "null"],
+                "description": column.meaning,
+            }
+            for column in CONTRACTS[ORDER_LINES].columns
+        },
+        "additionalProperties": False,
+    }
+    moment = {
+        "type": ["string", "null"],
+        "format": "date",
+        "description": "the day that knows what came before it; the version's",
+    }
+    told = {"type": ["object", "null"], "additionalProperties": {"type": "object", "additionalProperties": values}}
+    return {
+        "type": "object",
+        "oneOf": [
+            {
+                "required": ["customers"],
+                "properties": {
+                    AS_OF: moment,
+                    "customers": {
+                        "oneOf": [
+                            customer,
+                            {"type": "array", "items": customer, "minItems": 1, "maxItems": MOST_CUSTOMERS},
+                        ]
+                    },
+                },
+                "additionalProperties": False,
+            },
+            {
+                "required": [ORDER_LINES],
+                "properties": {
+                    AS_OF: moment,
+                    ORDER_LINES: {
+                        "oneOf": [line, {"type": "array", "items": line, "minItems": 1, "maxItems": MOST_LINES}]
+                    },
+                    ATTRIBUTES: {**told, "description": "customer → name → value, for models that read attributes"},
+                },
+                "additionalProperties": False,
+            },
+        ],
+    }
+
+
 def _shown(name: object) -> str:
     return str(name)[:100]
 

@@ -4,9 +4,10 @@ What is handed in stands where the shop's past stands for the batch, so that a c
 tables where the lines are. Places among all customers (ranks, deciles) are not told: they are of no use among a few.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -27,8 +28,6 @@ SUBJECTS: Mapping[str, str] = {
     "label": v.LABEL_MODEL,
 }
 """What is asked → the subject that answers."""
-AMONG_ALL = {"risk_rank", "rank", "decile"}
-TOLD_ONCE = {v.AS_OF, "model", "model_version"}
 ALSO_READ: Mapping[str, tuple[str, ...]] = {
     v.CHURN: ("n_order_days", "days_since_last_order", "mean_days_between_orders"),
     v.LIFETIME: ("n_order_days",),
@@ -36,12 +35,43 @@ ALSO_READ: Mapping[str, tuple[str, ...]] = {
     v.LABEL_MODEL: (),
 }
 """Features that a subject reads besides its model: who bought, and what its sentences say."""
-VALUES = "customer_lifetime_values"
+TOLD: Mapping[str, Mapping[str, str]] = {
+    "segment": {
+        **dict.fromkeys(("customer_id", "rfm_group"), "text"),
+        **dict.fromkeys(("r_score", "f_score", "m_score", "segment"), "integer"),
+        "segment_name": "text",
+        "certainty": "number",
+        "rule_words": "text",
+    },
+    "churn": {
+        "customer_id": "text",
+        "horizon_days": "integer",
+        **dict.fromkeys(("churn_probability", "probability_low", "probability_high"), "number"),
+        "expected_next_order_on": "day",
+        "value_at_risk": "number",
+        "reasons": "text",
+    },
+    "lifetime": {
+        "customer_id": "text",
+        "horizon_days": "integer",
+        **dict.fromkeys(("expected_order_days", "p_alive", "lifetime_value", "value_low", "value_high"), "number"),
+    },
+    "label": {
+        "customer_id": "text",
+        **dict.fromkeys(("score", "score_low", "score_high"), "number"),
+        "is_positive": "boolean",
+    },
+}
+"""What is said of each customer, with JSON types."""
+NOT_LOGGED = {v.CUSTOMER_ID, "reasons", "rule_words"}
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was asked of which model as of when, one object for each customer, and those nothing can be said of, with why."""
+    """What was asked of which model as of when, one object for each customer, and those nothing can be said of, with why.
+
+    ``features``: what the models were handed, a row for each customer.
+    """
 
     asked: str
     model: str
@@ -49,6 +79,8 @@ class Predicted:
     as_of: date
     predictions: list[dict[str, Any]]
     skipped: list[dict[str, str]]
+    features: pa.Table
+    read: Sequence[str]
 
     def plain(self) -> dict[str, Any]:
         """Return it as values for programs."""
@@ -112,7 +144,34 @@ def predict(editions: Editions, edition: Edition, asked: str, body: Any) -> Pred
             features = features_of_lines(engine, sql, lines, told.as_of, {"catalogue": catalogue})
     history = _HandedIn(features, told.attributes)
     found = _said(edition, name, model, history, told.as_of)
-    return _ordered(asked, edition.version.models[name], model, told, found)
+    return _ordered(asked, edition.version.models[name], model, told, found, history.features([told.as_of]), columns)
+
+
+def logged(edition: Edition, found: Predicted, seconds: float) -> list[dict[str, Any]]:
+    """Return what is kept of predictions: features and outputs as JSON, without the customer's id or country, or any text.
+
+    One row per prediction: ``predicted_at, subject, model_version, published_version, as_of, inputs, output, seconds``.
+    """
+    now = datetime.now(UTC)
+    columns = [
+        name
+        for name in found.read
+        if name in found.features.column_names and not pa.types.is_string(found.features[name].type)
+    ]
+    inputs = {row.pop(v.CUSTOMER_ID): row for row in found.features.select([v.CUSTOMER_ID, *columns]).to_pylist()}
+    return [
+        {
+            "predicted_at": now,
+            "subject": found.asked,
+            "model_version": found.model_version,
+            "published_version": edition.number,
+            "as_of": found.as_of,
+            "inputs": json.dumps(inputs.get(each[v.CUSTOMER_ID], {})),
+            "output": json.dumps({name: value for name, value in each.items() if name not in NOT_LOGGED}, default=str),
+            "seconds": seconds,
+        }
+        for each in found.predictions
+    ]
 
 
 def _inputs(edition: Edition) -> tuple[dict[str, str], date, Mapping[str, str], pa.Table]:
@@ -168,9 +227,16 @@ def _said(edition: Edition, name: str, model: Model, history: _HandedIn, as_of: 
     return tables[subject.tables[0].name]
 
 
-def _ordered(asked: str, version: str, model: Model, told: prediction_inputs.Asked, found: pa.Table) -> Predicted:
-    shown = [name for name in found.column_names if name not in AMONG_ALL | TOLD_ONCE]
-    of_customer = {row[v.CUSTOMER_ID]: row for row in found.select(shown).to_pylist()}
+def _ordered(
+    asked: str,
+    version: str,
+    model: Model,
+    told: prediction_inputs.Asked,
+    found: pa.Table,
+    features: pa.Table,
+    read: Sequence[str],
+) -> Predicted:
+    of_customer = {row[v.CUSTOMER_ID]: row for row in found.select(list(TOLD[asked])).to_pylist()}
     why = f"no order before {told.as_of.isoformat()}"
     return Predicted(
         asked,
@@ -179,4 +245,6 @@ def _ordered(asked: str, version: str, model: Model, told: prediction_inputs.Ask
         told.as_of,
         [of_customer[name] for name in told.customers if name in of_customer],
         [{v.CUSTOMER_ID: name, "reason": why} for name in told.customers if name not in of_customer],
+        features,
+        read,
     )
