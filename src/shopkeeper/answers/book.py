@@ -24,7 +24,7 @@ CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS = "customers", "products", "customer_re
 KINDS = (CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS)
 PAGE = 16384
 """An answer of some kilobytes fits into one page, and few of them waste little of it."""
-AT_ONCE, PER_BATCH = 2_000, 50_000
+AT_ONCE, PER_BATCH = 5_000, 100_000
 MAPPED = 128 * 2**20
 """Bytes of the file that a reader maps; the rest is read through the system's cache, so that memory stays bounded."""
 
@@ -137,8 +137,10 @@ def _json_sql(connection: "duckdb.DuckDBPyConnection", question: Question, low: 
     rows = f"select * from ({question.sql}) as section where {_within(low, high)}"
     if question.form == "facts":
         return f"select {KEY}, any_value(cast(to_json({told}) as varchar)) as told from ({rows}) group by {KEY}"
+    # Sorting each short list is four times as quick as an aggregate that keeps an order.
+    ordered = f"list_sort(list(struct_pack(place := {PLACE}, told := {told})), 'asc', 'nulls last')"
     return (
-        f"select {KEY}, cast(to_json(list({told} order by {PLACE} nulls last)) as varchar) as told "
+        f"select {KEY}, cast(to_json(list_transform({ordered}, lambda each: each.told)) as varchar) as told "
         f"from ({rows}) group by {KEY}"
     )
 

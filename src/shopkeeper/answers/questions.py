@@ -76,14 +76,20 @@ CUSTOMER: Sequence[Question] = (
         "country:text n_orders:integer n_order_days:integer first_order_on:day last_order_on:day "
         "mean_days_between_orders:number gross_sales:number returns:number net_sales:number currency:text",
         f"""
-        select f.{CUSTOMER_ID} as _key, 1 as _place, c.country, f.n_orders, f.n_order_days,
-            min(o.ordered_on) as first_order_on, max(o.ordered_on) as last_order_on,
-            round(f.mean_days_between_orders, 1) as mean_days_between_orders, sum(o.gross_sales) as gross_sales,
-            sum(o.returns) as returns, sum(o.net_sales) as net_sales, min(o.currency) as currency
+        with placed as (
+            select {CUSTOMER_ID}, min(ordered_on) as first_order_on, max(ordered_on) as last_order_on,
+                sum(gross_sales) as gross_sales, sum(returns) as returns, sum(net_sales) as net_sales,
+                min(currency) as currency
+            from core.orders
+            where {CUSTOMER_ID} is not null
+            group by {CUSTOMER_ID}
+        )
+        select f.{CUSTOMER_ID} as _key, 1 as _place, c.country, f.n_orders, f.n_order_days, o.first_order_on, o.last_order_on,
+            round(f.mean_days_between_orders, 1) as mean_days_between_orders, o.gross_sales, o.returns, o.net_sales,
+            o.currency
         from features.customer_features as f
         inner join core.customers as c on c.{CUSTOMER_ID} = f.{CUSTOMER_ID}
-        left join core.orders as o on o.{CUSTOMER_ID} = f.{CUSTOMER_ID}
-        group by all
+        left join placed as o on o.{CUSTOMER_ID} = f.{CUSTOMER_ID}
         """,
     ),
     Question(
@@ -91,11 +97,15 @@ CUSTOMER: Sequence[Question] = (
         "bars",
         "month:text net_sales:number n_orders:integer",
         f"""
-        select {CUSTOMER_ID} as _key, date_trunc('month', ordered_on) as _place,
-            strftime(date_trunc('month', ordered_on), '%Y-%m') as month, sum(net_sales) as net_sales, count(*) as n_orders
-        from core.orders
-        where {CUSTOMER_ID} is not null
-        group by all
+        with by_month as (
+            select {CUSTOMER_ID} as _key, date_trunc('month', ordered_on) as _place, sum(net_sales) as net_sales,
+                count(*) as n_orders
+            from core.orders
+            where {CUSTOMER_ID} is not null
+            group by all
+        )
+        select _key, _place, strftime(_place, '%Y-%m') as month, net_sales, n_orders
+        from by_month
         """,
     ),
     Question(
@@ -153,11 +163,15 @@ CUSTOMER: Sequence[Question] = (
         "table",
         "product_id:text description:text n_orders:integer n_units:number net_sales:number",
         f"""
-        with bought as (
-            select {CUSTOMER_ID}, {PRODUCT_ID}, count(distinct order_id) as n_orders, sum(quantity) as n_units,
-                sum(net_amount) as net_sales
+        with by_order as (
+            select {CUSTOMER_ID}, {PRODUCT_ID}, order_id, sum(quantity) as n_units, sum(net_amount) as net_sales
             from core.order_lines
             where line_kind = 'sale' and {CUSTOMER_ID} is not null and {PRODUCT_ID} is not null
+            group by all
+        ),
+        bought as (
+            select {CUSTOMER_ID}, {PRODUCT_ID}, count(*) as n_orders, sum(n_units) as n_units, sum(net_sales) as net_sales
+            from by_order
             group by all
         ),
         ranked as (

@@ -51,18 +51,22 @@ def stored(edition: Edition, kind: str, key: str) -> bytes | None:
     return edition.book.answer(kind, key)
 
 
-def popular(edition: Edition, country: str | None = None) -> bytes:
-    """Return what is popular of late, in a country where that is known, else everywhere; an empty list without a model."""
-    found = edition.book.answer(LISTS, f"country:{country}") if country else None
-    return found or edition.book.answer(LISTS, EVERYBODY) or b"[]"
+def popular(edition: Edition) -> bytes:
+    """Return what is popular of late; an empty list without a model."""
+    return edition.book.answer(LISTS, EVERYBODY) or b"[]"
 
 
-def chosen(edition: Edition, first: bytes | None, rest: bytes, wish: Wish) -> list[dict[str, Any]]:
-    """Return what a wish leaves of a stored list, filled up from a second one."""
+def popular_in(edition: Edition, kind: str, name: str | None) -> bytes | None:
+    """Return what is popular in a ``country`` or ``segment``; None where that is not known."""
+    return edition.book.answer(LISTS, f"{kind}:{name}") if name else None
+
+
+def chosen(edition: Edition, lists: Sequence[bytes | None], wish: Wish) -> list[dict[str, Any]]:
+    """Return what a wish leaves of stored lists, one after the other, until there are enough."""
     barred = _barred(edition, wish)
     found: list[dict[str, Any]] = []
     seen = set(wish.without)
-    for each in [*(orjson.loads(first) if first else []), *orjson.loads(rest)]:
+    for each in (product for told in lists if told for product in orjson.loads(told)):
         product = each[PRODUCT_ID]
         if product not in seen and product not in barred:
             seen.add(product)

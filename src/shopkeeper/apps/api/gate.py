@@ -19,7 +19,7 @@ from shopkeeper.apps.api.callers import NOBODY, Buckets, Callers, must_be_let_in
 from shopkeeper.apps.api.endpoint import LONGEST_ID, Ask, Caller, Endpoint, Reply
 from shopkeeper.apps.api.errors import RefusalError
 from shopkeeper.apps.api.measures import Measures
-from shopkeeper.errors import ModelError, OutsideError, UsageError
+from shopkeeper.errors import ModelError, OutsideError, UserError
 from shopkeeper.serving.editions import Edition, EditionGoneError, Editions
 from shopkeeper.serving.listings import CursorError, FilterError
 from shopkeeper.serving.offers import NoModelError
@@ -267,7 +267,7 @@ def _refused(error: Exception) -> Response:
         return RefusalError(410, "other_version", str(error)).response()
     if isinstance(error, NoModelError):
         return RefusalError(404, "no_model", str(error)).response()
-    if isinstance(error, UsageError):
+    if isinstance(error, UserError):
         return RefusalError(422, "cannot_be_asked", str(error)).response()
     if isinstance(error, ModelError):
         return RefusalError(422, "model_does_not_fit", str(error)).response()

@@ -287,8 +287,8 @@ class Reads:
         if not ask.scope["query_string"]:
             return Reply(head + b',"recommendations":' + (own or offers.popular(edition)) + b"}")
         found, wish = _wished(ask, (*RULES_OF_LISTS, COUNTRY))
-        rest = offers.popular(edition, found.get("country"))
-        shown = await self._bench.do(lambda: offers.chosen(edition, own, rest, wish))
+        lists = [own, offers.popular_in(edition, "country", found.get("country")), offers.popular(edition)]
+        shown = await self._bench.do(lambda: offers.chosen(edition, lists, wish))
         return Reply(head + b',"recommendations":' + orjson.dumps(shown) + b"}")
 
     async def recommendations_of_product(self, ask: Ask) -> Reply:
@@ -297,20 +297,20 @@ class Reads:
         _, wish = _wished(ask, RULES_OF_LISTS)
         lists = [_of_product(edition, "lists", ask.id, f"{kind}:") for kind in ("together", "instead")]
         is_known = any(lists) or _of_product(edition, "products", ask.id) is not None
-        together, instead = await self._bench.do(lambda: [offers.chosen(edition, each, b"[]", wish) for each in lists])
+        together, instead = await self._bench.do(lambda: [offers.chosen(edition, [each], wish) for each in lists])
         return told({"product_id": ask.id, "is_known": is_known, "together": together, "instead": instead})
 
     async def recommendations(self, ask: Ask) -> Reply:
         """Answer with what is popular."""
         edition = ask.published
         found, wish = _wished(ask, (*RULES_OF_LISTS, COUNTRY, SEGMENT))
-        scope, own = "everybody", None
-        for kind in ("segment", "country"):
-            if own is None and kind in found:
-                own = edition.book.answer("lists", f"{kind}:{found[kind]}")
-                scope = f"{kind}:{found[kind]}" if own else scope
-        rest = offers.popular(edition)
-        shown = await self._bench.do(lambda: offers.chosen(edition, own, rest, wish))
+        known = {
+            f"{kind}:{found.get(kind)}": offers.popular_in(edition, kind, found.get(kind))
+            for kind in ("segment", "country")
+        }
+        scope = next((name for name, each in known.items() if each), "everybody")
+        lists = [*known.values(), offers.popular(edition)]
+        shown = await self._bench.do(lambda: offers.chosen(edition, lists, wish))
         return told({"scope": scope, "recommendations": shown})
 
     async def for_basket(self, ask: Ask) -> Reply:
