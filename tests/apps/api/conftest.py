@@ -11,7 +11,7 @@ import httpx
 import pytest
 import uvicorn
 
-from shopkeeper import answers
+from shopkeeper import answers, training, workflow
 from shopkeeper.apps.api.server import Application
 from shopkeeper.assembly import Shopkeeper, assemble
 from shopkeeper.settings import write_project
@@ -192,3 +192,40 @@ def served(make_project) -> Iterator[httpx.Client]:
     publish_version(parts, 1)
     with serve_parts(parts) as client:
         yield client
+
+
+def simulated(folder: Path, preset: str, *, customers: int, days: int, subjects: str) -> Shopkeeper:
+    """Simulate a shop without faults; return its project, which has not run yet."""
+    workflow.simulate(preset, customers=customers, days=days, seed=11, out=folder / "export", dirt=False)
+    file = write_project(folder / "shop", preset=preset, path=str(folder / "export" / "data"))
+    file.write_text(f'{file.read_text("utf-8")}\n[models]\nsubjects = "{subjects}"\n\n[api]\nrate = 0\n', "utf-8")
+    return assemble(folder / "shop")
+
+
+@pytest.fixture(scope="session")
+def gifts(tmp_path_factory, run_shop) -> Shopkeeper:
+    """A simulated wholesaler of gifts: lines alone, and models of customers and products."""
+    subjects = "segments lifetime churn baskets recommendations demand prices"
+    parts = simulated(tmp_path_factory.mktemp("gifts"), "uci_online_retail", customers=260, days=150, subjects=subjects)
+    run_shop(parts, models=True)
+    # Of so few customers hardly a model is sure to beat its baseline; what is told of one is more.
+    for name in ("segments/1", "recommendations/1"):
+        training.promote(parts.studio, name, force=True)
+    training.score(parts.studio)
+    workflow.publish(parts.warehouse, parts.published, parts.studio)
+    return parts
+
+
+@pytest.fixture(scope="session")
+def clients(tmp_path_factory, run_shop) -> Shopkeeper:
+    """A simulated service with clients that have attributes and labels, and its models."""
+    subjects = "lifetime churn labels"
+    parts = simulated(
+        tmp_path_factory.mktemp("clients"), "client_and_sales", customers=320, days=150, subjects=subjects
+    )
+    run_shop(parts, models=True)
+    for name in ("lifetime/1", "churn/1", "labels/1"):
+        training.promote(parts.studio, name, force=True)
+    training.score(parts.studio)
+    workflow.publish(parts.warehouse, parts.published, parts.studio)
+    return parts

@@ -133,7 +133,7 @@ def test_an_administrator_goes_back(make_project, publish, serving):
     with serving(parts) as client:
         client.headers.update(bearer(key))
         assert client.get("/v1/version").json()["number"] == 2
-        assert client.post("/v1/admin/rollback", json={"number": 9}).status_code == 422
+        assert client.post("/v1/admin/rollback", json={"number": 9}).status_code == 409
         assert client.post("/v1/admin/rollback", json={"numbr": 1}).status_code == 422
         assert client.post("/v1/admin/rollback", json={}).json()["number"] == 1
         assert client.get("/v1/version").json()["number"] == 1

@@ -90,6 +90,11 @@ def parsed(body: bytes, limits: BodyLimits) -> Any:
     return value
 
 
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number, however it is written: 3 and 3.0 are the same to JSON."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value.is_integer())
+
+
 def _is_deeper(value: Any, limit: int) -> bool:
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(limit):

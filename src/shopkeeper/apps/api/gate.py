@@ -275,7 +275,9 @@ def _refused(error: Exception) -> Response:
         LOG.error("%s: %s", type(error).__name__, error)
         return RefusalError(503, "not_now", str(error), headers={"Retry-After": "5"}).response()
     # Neither its text nor lines of source: they may hold what was asked.
-    where = "; ".join(f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__))
+    where = "; ".join(
+        f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)
+    )
     LOG.error("unforeseen %s at %s", type(error).__name__, where)
     return RefusalError(
         500,

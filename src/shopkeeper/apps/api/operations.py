@@ -7,11 +7,12 @@ import orjson
 
 from shopkeeper import vocabulary as v
 from shopkeeper.apps.api import contract, schemas
-from shopkeeper.apps.api.bodies import BodyLimits, read_json
+from shopkeeper.apps.api.bodies import BodyLimits, is_whole, read_json
 from shopkeeper.apps.api.endpoint import Ask, Endpoint, Reply, read, told
 from shopkeeper.apps.api.errors import RefusalError
 from shopkeeper.apps.api.measures import KIND, Measures
 from shopkeeper.apps.api.work import Bench
+from shopkeeper.errors import UsageError
 from shopkeeper.serving.editions import Editions
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Operations:
                 _VERSION,
                 is_versioned=False,
                 body=schemas.whole({"number": {"type": ["integer", "null"]}}, optional=("number",)),
+                refusals={409: "there is no such version"},
             ),
             Endpoint(
                 "GET",
@@ -195,10 +197,14 @@ class Operations:
         body = await read_json(ask, self._limits)
         number = body.get("number") if isinstance(body, dict) else None
         is_right = isinstance(body, dict) and body.keys() <= {"number"}
-        if not is_right or not (number is None or (isinstance(number, int) and not isinstance(number, bool))):
+        if not is_right or not (number is None or is_whole(number)):
             details = [{"field": "number", "message": "must be the number of a version, or null for the one before"}]
-            raise RefusalError(422, "bad_fields", "the body must hold number, or nothing: {}. Correct it.", details)
-        found = await self._bench.do(lambda: self._editions.published.rollback(number))
+            said = "the body must be an object with number, or an empty one; got another. Correct it."
+            raise RefusalError(422, "bad_fields", said, details)
+        try:
+            found = await self._bench.do(lambda: self._editions.published.rollback(number))
+        except UsageError as error:
+            raise RefusalError(409, "no_such_version", str(error)) from error
         opened = await self._bench.do(self._editions.look)
         if opened is not None:
             self._editions.take(opened)

@@ -7,7 +7,7 @@ import orjson
 
 from shopkeeper import vocabulary as v
 from shopkeeper.apps.api import schemas
-from shopkeeper.apps.api.bodies import BodyLimits, read_json
+from shopkeeper.apps.api.bodies import BodyLimits, is_whole, read_json
 from shopkeeper.apps.api.endpoint import Ask, Endpoint, Parameter, Reply, read, told
 from shopkeeper.apps.api.errors import RefusalError
 from shopkeeper.apps.api.work import Bench
@@ -382,7 +382,7 @@ def _basket(body: Any) -> tuple[list[str], str | None, offers.Wish]:
         if not (isinstance(codes, list) and len(codes) <= MOST_IN_BASKET and all(_is_code(each) for each in codes)):
             wrong.append((name, f"must be a list of at most {MOST_IN_BASKET:,} codes, which are texts"))
     n, floor, country = body.get("n", 20), body.get("margin_floor"), body.get("country")
-    if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= offers.MOST_SHOWN:
+    if not is_whole(n) or not 1 <= n <= offers.MOST_SHOWN:
         wrong.append(("n", f"must be a whole number from 1 to {offers.MOST_SHOWN}"))
     if floor is not None and (not isinstance(floor, int | float) or isinstance(floor, bool) or not 0 <= floor <= 1):
         wrong.append(("margin_floor", "must be a share from 0 to 1, or null"))
@@ -392,7 +392,7 @@ def _basket(body: Any) -> tuple[list[str], str | None, offers.Wish]:
         wrong.append(("in_stock_only", "must be true or false"))
     if wrong:
         raise _wrong(wrong)
-    wish = offers.Wish(n, frozenset(each.strip().upper() for each in without), in_stock, floor or None)
+    wish = offers.Wish(int(n), frozenset(each.strip().upper() for each in without), in_stock, floor or None)
     return [each.strip().upper() for each in products], country, wish
 
 
