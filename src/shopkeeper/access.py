@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from shopkeeper import vocabulary as v
 from shopkeeper.errors import StorageError, UsageError
@@ -48,7 +49,7 @@ class Key:
         """Return whether it opens anything at a moment."""
         return self.revoked_at is None and (self.expires_at is None or now < datetime.fromisoformat(self.expires_at))
 
-    def plain(self) -> dict[str, object]:
+    def plain(self) -> dict[str, Any]:
         """Return what may be shown of it."""
         return {
             "name": self.name,

@@ -100,8 +100,29 @@ DOORS = {
         "models.classifiers": "random forest",
         "models.surrogates": "a tree that re-predicts segments, and F1 of many classes",
     },
+    "orjson": {
+        "apps.api.bodies": "reads JSON that came",
+        "apps.api.endpoint": "writes JSON that goes",
+        "apps.api.errors": "writes errors",
+        "apps.api.operations": "writes the contract",
+        "apps.api.reads": "joins stored answers",
+        "serving.offers": "reads stored lists",
+    },
+    "prometheus_client": {"apps.api.measures": "what the server measures"},
+    "sqlite3": {
+        "access": "keeps keys",
+        "answers.book": "the door to stored answers",
+    },
+    "starlette": {
+        "apps.api.callers": "the types of a request",
+        "apps.api.endpoint": "requests with bodies that handlers read",
+        "apps.api.errors": "responses",
+        "apps.api.gate": "responses, and the types of a request",
+        "apps.api.server": "the types of a request",
+    },
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
+    "uvicorn": {"apps.api.server": "serves the application"},
     "xgboost": {"models.classifiers": "one of the kinds that compete for a label"},
 }
 SIMULATOR_LIBRARIES = {"numpy", "pyarrow"}

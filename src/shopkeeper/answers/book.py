@@ -59,7 +59,8 @@ def _written(connection: "duckdb.DuckDBPyConnection", book: sqlite3.Connection) 
     for pragma in (f"page_size = {PAGE}", "journal_mode = off", "synchronous = off", "cache_size = -65536"):
         book.execute(f"pragma {pragma}")
     book.execute("create table about (name text primary key, value text) without rowid")
-    counts, gaps = {}, []
+    counts: dict[str, int] = {}
+    gaps: list[str] = []
     tables = tables_of(connection)
     for kind in KINDS:
         book.execute(f"create table {kind} (place integer primary key, id text not null, answer text not null)")

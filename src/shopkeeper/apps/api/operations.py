@@ -1,7 +1,7 @@
 """Whether the server lives and is ready, what it measures, which version answers, and what only an administrator may do."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -64,7 +64,7 @@ class Operations:
 
     def endpoints(self) -> list[Endpoint]:
         """Return them all."""
-        plain = {"is_versioned": False, "is_quick": True}
+        plain: dict[str, Any] = {"is_versioned": False, "is_quick": True}
         status = schemas.whole({"status": schemas.TEXT})
         return [
             Endpoint(

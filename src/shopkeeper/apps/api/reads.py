@@ -324,8 +324,8 @@ class Reads:
         """Answer with the marts of the version."""
         edition = ask.published
 
-        def read() -> list[dict[str, object]]:
-            found = []
+        def read() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
             for name, key in listings.METRICS.items():
                 listing = listings.metric(name)
                 if listing is not None and listings.has_table(edition, v.METRICS, name):
@@ -393,7 +393,7 @@ def _basket(body: Any) -> tuple[list[str], str | None, offers.Wish]:
     if wrong:
         raise _wrong(wrong)
     wish = offers.Wish(int(n), frozenset(each.strip().upper() for each in without), in_stock, floor or None)
-    return [each.strip().upper() for each in products], country, wish
+    return [str(each).strip().upper() for each in products or ()], country, wish
 
 
 def _is_code(value: Any) -> bool:

@@ -36,7 +36,7 @@ class Bench:
         future.add_done_callback(self._end)
         return await asyncio.shield(future)
 
-    def _end(self, future: "asyncio.Future[object]") -> None:
+    def _end(self, future: "asyncio.Future[T]") -> None:
         self._n -= 1
         self._measures.waiting.set(self._n)
         if not future.cancelled():
