@@ -54,7 +54,9 @@ class Told:
 class Client(asyncio.Protocol):
     """One connection that asks again as soon as it is answered; it reads no more of an answer than its length."""
 
-    def __init__(self, requests: "list[bytes]", until: float, times: list[float], others: dict[str, int], done: asyncio.Future) -> None:
+    def __init__(
+        self, requests: "list[bytes]", until: float, times: list[float], others: dict[str, int], done: asyncio.Future
+    ) -> None:
         self.requests, self.until, self.times, self.others, self.done = requests, until, times, others, done
         self.at = random.randrange(len(requests))
         self.buffer = b""
@@ -186,7 +188,8 @@ def multiply(project: Path, customers: int, out: Path) -> float:
         connection.execute("detach one")
     started = time.perf_counter()
     models = {
-        subject: (name, source.published.model(subject)) for subject, name in source.published.version(number).models.items()
+        subject: (name, source.published.model(subject))
+        for subject, name in source.published.version(number).models.items()
     }
     target.published.publish(warehouse, build_id="synthetic", lake_versions={}, models=models, beside=answers.write)
     spent = time.perf_counter() - started
@@ -216,8 +219,8 @@ def wait(url: str, seconds: float = 60) -> float:
 def memory(pid: int) -> dict[str, float]:
     """A process's memory now in MB: all, and what is its own (not mapped files)."""
     told = Path(f"/proc/{pid}/status").read_text()
-    found = {line.split(":")[0]: float(line.split()[1]) / 1024 for line in told.splitlines() if line.startswith(("VmRSS", "RssAnon", "VmHWM"))}
-    return found
+    names = ("VmRSS", "RssAnon", "VmHWM")
+    return {line.split(":")[0]: float(line.split()[1]) / 1024 for line in told.splitlines() if line.startswith(names)}
 
 
 def main() -> None:
@@ -251,43 +254,57 @@ def main() -> None:
         )
         names = [column[0] for column in lines.description]
         lines = [dict(zip(names, row, strict=True)) for row in lines.fetchall()]
-        goods = [row[0] for row in connection.execute("select product_id from core.products where not is_service").fetchall()]
+        goods = [
+            row[0] for row in connection.execute("select product_id from core.products where not is_service").fetchall()
+        ]
     ids = [row[0] for row in some]
     size = sum(len(book.answer("customers", each)) for each in ids[:1000]) // 1000
     port, bare_port = free_port(), free_port()
     environment = {**os.environ, "SHOPKEEPER__API__RATE": "0"}
     started = time.perf_counter()
-    server = subprocess.Popen([*CLI, "serve", "--port", str(port), "--project", str(out)], stdout=subprocess.DEVNULL, env=environment)
+    server = subprocess.Popen(
+        [*CLI, "serve", "--port", str(port), "--project", str(out)], stdout=subprocess.DEVNULL, env=environment
+    )
     bare = None
     try:
         wait(f"http://127.0.0.1:{port}/v1/customers/{ids[0]}")
-        print(f"start to first answer: {time.perf_counter() - started:.2f} s (mark 3), {n:,} customers of {size:,} bytes")
+        print(
+            f"start to first answer: {time.perf_counter() - started:.2f} s (mark 3), {n:,} customers of {size:,} bytes"
+        )
         bare = subprocess.Popen([sys.executable, "-c", BARE, str(bare_port), str(size)])
         wait(f"http://127.0.0.1:{bare_port}/v1/customers/1")
         shape = {"connections": given.connections, "seconds": given.seconds}
         customers = [get(f"/v1/customers/{each}") for each in ids]
         offers = [get(f"/v1/recommendations/customers/{each}") for each in ids]
         rng = random.Random(1)
-        baskets = [post("/v1/recommendations/basket", {"products": rng.sample(goods, rng.randint(1, 8))}) for _ in range(500)]
-        for turn in range(2):
+        baskets = [
+            post("/v1/recommendations/basket", {"products": rng.sample(goods, rng.randint(1, 8))}) for _ in range(500)
+        ]
+        for _ in range(2):
             peer = load(bare_port, customers[:1000], **shape)
             print(f"bare handler: {peer.per_second:,.0f} a second, p99 {peer.p99 * 1000:.1f} ms")
             for what, requests in (("customers", customers), ("recommendations of customers", offers)):
                 told = load(port, requests, **shape)
                 print(
-                    f"{what}: {told.per_second:,.0f} a second, {told.per_second / peer.per_second:.2f} of the bare handler (mark .60), "
-                    f"p99 {told.p99 * 1000:.1f} ms (mark 10) {told.others or ''}"
+                    f"{what}: {told.per_second:,.0f} a second, {told.per_second / peer.per_second:.2f} of the bare handler "
+                    f"(mark .60), p99 {told.p99 * 1000:.1f} ms (mark 10) {told.others or ''}"
                 )
         print({name: f"{value:.0f} MB" for name, value in memory(server.pid).items()}, "after stored reads (mark 500)")
         for connections in (1, 4):
             load(port, baskets, connections=connections, seconds=1)
             told = load(port, baskets, connections=connections, seconds=given.seconds)
-            print(f"baskets, {connections} at once: {told.per_second:,.0f} a second, p99 {told.p99 * 1000:.1f} ms (mark 15) {told.others or ''}")
+            print(
+                f"baskets, {connections} at once: {told.per_second:,.0f} a second, p99 {told.p99 * 1000:.1f} ms (mark 15) "
+                f"{told.others or ''}"
+            )
         for asked in ("segment", "churn", "lifetime"):
             requests = [post(f"/v1/predict/{asked}", {"order_lines": lines})]
             load(port, requests, connections=1, seconds=1)
             told = load(port, requests, connections=1, seconds=given.seconds)
-            print(f"{asked} from 200 lines: {told.per_second:,.1f} a second, p50 {told.p50 * 1000:.1f}, p99 {told.p99 * 1000:.1f} ms (mark 100) {told.others or ''}")
+            print(
+                f"{asked} from 200 lines: {told.per_second:,.1f} a second, p50 {told.p50 * 1000:.1f}, "
+                f"p99 {told.p99 * 1000:.1f} ms (mark 100) {told.others or ''}"
+            )
         told = load(port, [get("/v1/customers?country=France&limit=100")], connections=1, seconds=given.seconds)
         print(f"customers by country: p99 {told.p99 * 1000:.0f} ms {told.others or ''}")
         print({name: f"{value:.0f} MB" for name, value in memory(server.pid).items()}, "after all (mark 500)")

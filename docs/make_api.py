@@ -37,7 +37,9 @@ def ask(client: Any, command: str) -> str:
             method, shows_head = "HEAD", True
         elif not word.startswith("-"):
             address = word
-    answer = client.request(method, address.replace(SHOWN_AT, str(client.base_url).rstrip("/")), headers=headers, content=data)
+    answer = client.request(
+        method, address.replace(SHOWN_AT, str(client.base_url).rstrip("/")), headers=headers, content=data
+    )
     if shows_head or not answer.content:
         shown = ("x-shopkeeper-version", "etag", "cache-control")
         head = [f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}"]
@@ -65,7 +67,10 @@ def shown_json(value: Any, level: int = 0) -> str:
         return plain
     pad, end = "  " * (level + 1), "  " * level
     if isinstance(value, dict):
-        rows = [f"{pad}{json.dumps(name, ensure_ascii=False)}: {shown_json(each, level + 1)}" for name, each in value.items()]
+        rows = [
+            f"{pad}{json.dumps(name, ensure_ascii=False)}: {shown_json(each, level + 1)}"
+            for name, each in value.items()
+        ]
         return "{\n" + ",\n".join(rows) + f"\n{end}}}"
     return "[" + ", ".join(shown_json(each, level) for each in value) + "]"
 

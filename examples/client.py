@@ -1,7 +1,4 @@
-"""A shop's website asks Shopkeeper: what to show to a customer, beside a basket, and to whom to write before they leave.
-
-    python examples/client.py http://127.0.0.1:8080 [KEY]
-"""
+"""A shop asks: who may leave, what to show them, what goes with a basket.  python client.py http://127.0.0.1:8080 [KEY]"""
 
 import json
 import sys

@@ -112,6 +112,7 @@ DOORS = {
     "sqlite3": {
         "access": "keeps keys",
         "answers.book": "the door to stored answers",
+        "registry.books": "looks at MLflow's database before MLflow does",
     },
     "starlette": {
         "apps.api.callers": "the types of a request",

@@ -5,27 +5,48 @@ JSON; rows pass through here in the order of their keys, so that a large shop's 
 last and memory stays bounded.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
-from shopkeeper.answers.questions import CUSTOMER, KEY, LISTED, PLACE, PRODUCT, RECOMMENDED, Question, tables_of
+from shopkeeper.answers.questions import (
+    CUSTOMER,
+    KEY,
+    LISTED,
+    PLACE,
+    PRODUCT,
+    RECOMMENDED,
+    Question,
+    Shared,
+    tables_of,
+)
 from shopkeeper.engine import literal, quote
 from shopkeeper.errors import StorageError
-from shopkeeper.vocabulary import CUSTOMER_ID, PRODUCT_ID
+from shopkeeper.vocabulary import CORE, CUSTOMER_ID, PRODUCT_ID
 
 if TYPE_CHECKING:
     import duckdb
 
 FILE = "answers.sqlite"
-FORMAT = 1
+FORMAT = 2
 CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS = "customers", "products", "customer_recommendations", "lists"
 KINDS = (CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS)
-PAGE = 16384
-"""An answer of some kilobytes fits into one page, and few of them waste little of it."""
+PAGE = 8192
+"""An answer of a few kilobytes fits into one page; a larger page would be copied for nothing."""
 AT_ONCE, PER_BATCH = 5_000, 100_000
-MAPPED = 128 * 2**20
+MARK = '"@":'
+"""Stands in an answer where words that are kept once belong, before their number. No text holds it: a quote within is escaped."""
+MARKS = ("@", "@@", "@@@")
+FIRST_NUMBER, MOST_WORDS = 1_000_000, 200_000
+"""Numbers of words have seven digits. Of more different words, each answer keeps its own: all are held in memory."""
+_MARK, DIGITS = MARK.encode(), 7
+AHEAD = 256 * 2**10
+"""Bytes the system reads ahead at one call; of more it would take no notice."""
+MAPPED = 32 * 2**20
 """Bytes of the file that a reader maps; the rest is read through the system's cache, so that memory stays bounded."""
 
 KEYS = {
@@ -62,14 +83,17 @@ def _written(connection: "duckdb.DuckDBPyConnection", book: sqlite3.Connection) 
     counts: dict[str, int] = {}
     gaps: list[str] = []
     tables = tables_of(connection)
+    words = _Words(connection, tables)
     for kind in KINDS:
         book.execute(f"create table {kind} (place integer primary key, id text not null, answer text not null)")
         book.execute("begin")
-        for rows in _answers(connection, kind, tables, gaps):
+        for rows in _answers(connection, kind, tables, words, gaps):
             book.executemany(f"insert into {kind} (id, answer) values (?, ?)", rows)
         book.execute("commit")
         book.execute(f"create unique index {kind}_by_id on {kind} (id)")
         (counts[kind],) = book.execute(f"select count(*) from {kind}").fetchone()
+    book.execute("create table words (number integer primary key, text text not null)")
+    book.executemany("insert into words values (?, ?)", words.told)
     book.executemany(
         "insert into about values (?, ?)", [("format", str(FORMAT)), ("unanswered", " ".join(sorted(set(gaps))))]
     )
@@ -77,7 +101,7 @@ def _written(connection: "duckdb.DuckDBPyConnection", book: sqlite3.Connection) 
 
 
 def _answers(
-    connection: "duckdb.DuckDBPyConnection", kind: str, tables: set[str], gaps: list[str]
+    connection: "duckdb.DuckDBPyConnection", kind: str, tables: set[str], words: "_Words", gaps: list[str]
 ) -> Iterator[Sequence[tuple[str, str]]]:
     """Yield keys and answers of a kind, in the order of the keys."""
     if kind in KEYS:
@@ -87,14 +111,15 @@ def _answers(
         name = "customer_id" if kind == CUSTOMERS else "product_id"
         description = "" if kind == CUSTOMERS else "description"
         for low, high in _ranges(connection, KEYS[kind]):
-            yield from _read(connection, _whole_sql(connection, kind, name, description, questions, asked, low, high))
+            sql = _whole_sql(connection, words, kind, name, description, questions, asked, low, high)
+            yield from _read(connection, sql)
         return
     question = RECOMMENDED if kind == OF_CUSTOMERS else LISTED
     if not _is_answered(connection, question, tables):
         gaps.append(kind)
         return
     for low, high in _ranges(connection, f"select distinct {KEY} from ({question.sql})"):
-        yield from _read(connection, f"{_json_sql(connection, question, low, high)} order by {KEY}")
+        yield from _read(connection, f"{_json_sql(connection, words, question, low, high)} order by {KEY}")
 
 
 def _is_answered(connection: "duckdb.DuckDBPyConnection", question: Question, tables: set[str]) -> bool:
@@ -126,28 +151,93 @@ def _within(low: str | None, high: str | None) -> str:
     return " and ".join(tests)
 
 
-def _json_sql(connection: "duckdb.DuckDBPyConnection", question: Question, low: str | None, high: str | None) -> str:
+def _json_sql(
+    connection: "duckdb.DuckDBPyConnection", words: "_Words", question: Question, low: str | None, high: str | None
+) -> str:
     """Return the query for a section's JSON by key: an object for facts, else an array in order."""
     kinds = {row[0]: row[1] for row in connection.execute(f"describe {question.sql}").fetchall()}
-    # JSON has no word for what is not a number.
-    values = ", ".join(
-        f"{quote(name)} := {f'if(isfinite({quote(name)}), {quote(name)}, null)' if kinds[name] == 'DOUBLE' else quote(name)}"
-        for name in question.types
-    )
-    told = f"struct_pack({values})"
-    rows = f"select * from ({question.sql}) as section where {_within(low, high)}"
+    groups = {each.columns[0]: each for each in question.shared if words.has(each)}
+    shared = {name for each in groups.values() for name in each.columns}
+    members: list[str] = []
+    joins: list[str] = []
+    for name in question.types:
+        if name in groups:
+            # A struct has no member twice: the second mark becomes the first once it is text.
+            members.append(f"{quote(MARKS[len(joins)])} := w{len(joins)}.number")
+            same = " and ".join(
+                f"w{len(joins)}.{quote(each)} is not distinct from s.{quote(each)}" for each in groups[name].columns
+            )
+            joins.append(f"left join {words.table(groups[name])} as w{len(joins)} on {same}")
+        elif name not in shared:
+            value = f"s.{quote(name)}"
+            # JSON has no word for what is not a number.
+            value = f"if(isfinite({value}), {value}, null)" if kinds[name] == "DOUBLE" else value
+            members.append(f"{quote(name)} := {value}")
+    told = f"struct_pack({', '.join(members)})"
+    rows = f"(select * from ({question.sql}) as section where {_within(low, high)}) as s {' '.join(joins)}"
     if question.form == "facts":
-        return f"select {KEY}, any_value(cast(to_json({told}) as varchar)) as told from ({rows}) group by {KEY}"
-    # Sorting each short list is four times as quick as an aggregate that keeps an order.
-    ordered = f"list_sort(list(struct_pack(place := {PLACE}, told := {told})), 'asc', 'nulls last')"
-    return (
-        f"select {KEY}, cast(to_json(list_transform({ordered}, lambda each: each.told)) as varchar) as told "
-        f"from ({rows}) group by {KEY}"
-    )
+        json = f"any_value(to_json({told}))"
+    else:
+        # Sorting each short list is four times as quick as an aggregate that keeps an order.
+        ordered = f"list_sort(list(struct_pack(place := s.{PLACE}, told := {told})), 'asc', 'nulls last')"
+        json = f"to_json(list_transform({ordered}, lambda each: each.told))"
+    text = f"cast({json} as varchar)"
+    for other in MARKS[1 : len(joins)]:
+        text = f"""replace({text}, '"{other}":', '{MARK}')"""
+    return f"select s.{KEY} as {KEY}, {text} as told from {rows} group by s.{KEY}"
+
+
+class _Words:
+    """What many answers say alike, each kept once under a number; ``told``: numbers and JSON members."""
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection", tables: set[str]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._written: dict[Shared, str | None] = {}
+        self.told: list[tuple[int, str]] = []
+
+    def has(self, shared: Shared) -> bool:
+        """Return whether something is kept once; writes its words at the first call."""
+        if shared not in self._written:
+            self._written[shared] = self._write(shared)
+        return self._written[shared] is not None
+
+    def table(self, shared: Shared) -> str:
+        """Return the table of words: the columns, and ``number``."""
+        return str(self._written[shared])
+
+    def _write(self, shared: Shared) -> str | None:
+        names, key = ", ".join(map(quote, shared.columns)), quote(shared.columns[0])
+        nothing = ", ".join("null" for _ in shared.columns)
+        known = [shared.sql, f"select {nothing}"]
+        for place in shared.of:
+            schema, _, table = place.partition(".")
+            if schema == CORE or table in self._tables:
+                rest = ", ".join("null" for _ in shared.columns[1:])
+                known.append(
+                    f"select {key}, {rest} from {place} anti join ({shared.sql}) using ({key}) where {key} is not null"
+                )
+        name = f"words_{len(self._written)}"
+        start = FIRST_NUMBER + len(self.told)
+        self._connection.execute(
+            f"create or replace temp table {name} as "
+            f"select {names}, row_number() over (order by {names}) + {start} as number "
+            f"from ({' union '.join(known)}) limit {MOST_WORDS + 1}"
+        )
+        packed = ", ".join(f"{quote(each)} := {quote(each)}" for each in shared.columns)
+        # Without its braces, an object is the members that stand in an answer.
+        told = self._connection.execute(
+            f"select number, cast(to_json(struct_pack({packed})) as varchar)[2:-2] from temp.main.{name}"
+        ).fetchall()
+        if len(told) + len(self.told) > MOST_WORDS:
+            return None
+        self.told += told
+        return f"temp.main.{name}"
 
 
 def _whole_sql(
     connection: "duckdb.DuckDBPyConnection",
+    words: "_Words",
     kind: str,
     name: str,
     description: str,
@@ -158,7 +248,7 @@ def _whole_sql(
 ) -> str:
     """Return the query for the answers of a range of keys: an object with a member for each section."""
     sections = [
-        f"section_{place} as materialized ({_json_sql(connection, each, low, high)})"
+        f"section_{place} as materialized ({_json_sql(connection, words, each, low, high)})"
         for place, each in enumerate(asked)
     ]
     place_of = {each: place for place, each in enumerate(asked)}
@@ -190,31 +280,26 @@ class Book:
     """The answers of one version, for reading; a connection of its own, for one thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the answers in a version's folder. Raises StorageError if there are none that this version reads."""
-        path = folder / FILE
+        """Open the answers in a folder. Raises StorageError if there are none that this Shopkeeper reads."""
+        self._path = folder / FILE
         try:
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro&immutable=1",
-                uri=True,
-                check_same_thread=False,
-                isolation_level=None,
-            )
-            self._connection.text_factory = bytes
+            self._connection = _open(self._path)
             self._connection.execute(f"pragma mmap_size = {MAPPED}")
-            self._connection.execute("pragma cache_size = -8192")
-            told = {
-                key.decode(): value.decode() for key, value in self._connection.execute("select name, value from about")
-            }
+            self._connection.execute("pragma cache_size = -49152")
+            told = _about(self._connection)
         except sqlite3.Error as error:
             raise StorageError(
-                f"a version's answers must be readable; got: {error} in {path}. Run `shopkeeper publish` after a build."
+                f"a version's answers must be readable; got: {error} in {self._path}. Run `shopkeeper publish` after a build."
             ) from error
         if told.get("format") != str(FORMAT):
             self._connection.close()
             raise StorageError(
-                f"a version's answers must have format {FORMAT}; got {told.get('format')} in {path}. Publish a new build."
+                f"a version's answers must have format {FORMAT}; got {told.get('format')} in {self._path}. Publish a new build."
             )
         self.unanswered = told["unanswered"].split()
+        self._words: dict[bytes, bytes] = {
+            b"%d" % number: text for number, text in self._connection.execute("select number, text from words")
+        }
         self._sql = {kind: f"select answer from {kind} where id = ?" for kind in KINDS}
 
     def answer(self, kind: str, key: str) -> bytes | None:
@@ -223,7 +308,22 @@ class Book:
             row = self._connection.execute(self._sql[kind], (key,)).fetchone()
         except UnicodeEncodeError:
             return None
-        return row[0] if row else None
+        if row is None:
+            return None
+        first, *rest = row[0].split(_MARK)
+        if not rest:
+            return bytes(first)
+        words = self._words
+        return b"".join([first, *[words[part[:DIGITS]] + part[DIGITS:] for part in rest]])
+
+    def warm(self) -> None:
+        """Have the system read the file ahead, beside what goes on, where it fits twice into free memory.
+
+        A read from memory takes 15 microseconds, one from the disk many times that.
+        """
+        size = self._path.stat().st_size
+        if hasattr(os, "posix_fadvise") and 2 * size < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            Thread(target=_read_ahead, args=(self._path, size), name="read answers ahead", daemon=True).start()
 
     def count(self, kind: str) -> int:
         """Return how many answers of a kind there are."""
@@ -237,3 +337,45 @@ class Book:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+
+def _read_ahead(path: Path, size: int) -> None:
+    # The file may be gone by now, and then needs no reading.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            for offset in range(0, size, AHEAD):
+                os.posix_fadvise(descriptor, offset, AHEAD, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
+
+
+def stands(folder: Path) -> bool:
+    """Return whether a folder holds whole answers in today's format. Raises StorageError if the file cannot be read."""
+    path = folder / FILE
+    if not path.exists():
+        return False
+    try:
+        connection = _open(path)
+        try:
+            return _about(connection).get("format") == str(FORMAT)
+        finally:
+            connection.close()
+    except sqlite3.OperationalError:
+        # One that was left half written has no table that tells of it.
+        return False
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"a version's answers must be readable; got: {error} in {path}. Run `shopkeeper publish` after a build."
+        ) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
+    connection.text_factory = bytes
+    return connection
+
+
+def _about(connection: sqlite3.Connection) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in connection.execute("select name, value from about")}

@@ -19,11 +19,33 @@ KEY, PLACE = "_key", "_place"
 
 
 @dataclass(frozen=True)
+class Shared:
+    """Columns beside each other that say the same in many answers, and the query for all that they say.
+
+    ``of``: tables whose products may lack words.
+    """
+
+    columns: tuple[str, ...]
+    sql: str
+    of: tuple[str, ...] = ()
+
+
+PRODUCT_WORDS = Shared(
+    (PRODUCT_ID, "description"),
+    f"select {PRODUCT_ID}, description from core.products",
+    ("core.order_lines", "predictions.customer_recommendations", "predictions.product_recommendations"),
+)
+SEGMENT_WORDS = Shared(("rule_words", "profile"), "select rule_words, profile from predictions.segments")
+REASONS = Shared(("reason",), "select distinct reason from predictions.customer_recommendations")
+
+
+@dataclass(frozen=True)
 class Question:
     """A section to be: its title for people, its form, its query, and its columns with their JSON types.
 
     ``columns``: ``name:type`` parted by blanks; the types are text, integer, number, boolean, day, moment, texts (a list).
     ``needs``: the table of predictions without which it is not asked. ``is_for_programs``: people are not shown it.
+    ``shared``: what many answers say alike, such as a product's words: it is kept once.
     """
 
     title: str
@@ -32,6 +54,7 @@ class Question:
     sql: str
     needs: str = ""
     is_for_programs: bool = False
+    shared: tuple[Shared, ...] = ()
 
     @property
     def name(self) -> str:
@@ -120,6 +143,7 @@ CUSTOMER: Sequence[Question] = (
         left join predictions.segments as s on s.segment = c.segment and s.as_of = c.as_of
         """,
         "customer_segments",
+        shared=(SEGMENT_WORDS,),
     ),
     Question(
         "churn",
@@ -183,6 +207,7 @@ CUSTOMER: Sequence[Question] = (
         left join core.products as p on p.{PRODUCT_ID} = r.{PRODUCT_ID}
         where r.place <= 5
         """,
+        shared=(PRODUCT_WORDS,),
     ),
     Question(
         "recommended",
@@ -195,6 +220,7 @@ CUSTOMER: Sequence[Question] = (
         where r.place <= 5
         """,
         "customer_recommendations",
+        shared=(PRODUCT_WORDS, REASONS),
     ),
     Question(
         "recent orders",
@@ -412,6 +438,7 @@ RECOMMENDED = Question(
     left join core.products as p on p.{PRODUCT_ID} = r.{PRODUCT_ID}
     """,
     "customer_recommendations",
+    shared=(PRODUCT_WORDS, REASONS),
 )
 """A customer's whole list; ``recommended`` in a dossier is its head."""
 LISTED = Question(
@@ -426,5 +453,6 @@ LISTED = Question(
     left join core.products as p on p.{PRODUCT_ID} = r.{PRODUCT_ID}
     """,
     "product_recommendations",
+    shared=(PRODUCT_WORDS,),
 )
 """Lists beside a product, for a segment, a country or everybody; the key is ``kind:scope``."""

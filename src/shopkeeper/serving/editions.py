@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MODEL = "model"
-MEMORY_GB = 0.2
+MEMORY_GB = 0.1
 """What the queries to one version may hold; larger ones spill to disk."""
 THREADS = 2
 
@@ -126,14 +126,17 @@ class Edition:
 
     def _book(self, published: Published) -> Book:
         """Return the stored answers; of a version that an older Shopkeeper published, written now, beside the versions."""
-        if (self.folder / answers.FILE).exists():
-            return Book(self.folder)
-        place = published.root / "answers" / f"{self.number:04d}"
-        place.mkdir(parents=True, exist_ok=True)
-        # Writing wants more memory than questions do, for once.
-        with published.open(self.number) as connection:
-            answers.write(connection, place)
-        return Book(place)
+        place = self.folder
+        if not answers.stands(place):
+            place = published.root / "answers" / self.tag
+            if not answers.stands(place):
+                place.mkdir(parents=True, exist_ok=True)
+                # Writing wants more memory than questions do, for once.
+                with published.open(self.number) as connection:
+                    answers.write(connection, place)
+        book = Book(place)
+        book.warm()
+        return book
 
     @contextmanager
     def cursor(self) -> "Iterator[duckdb.DuckDBPyConnection]":

@@ -57,7 +57,8 @@ create table core.order_lines as
     select order_id, customer_id, 'B2' as product_id, ordered_on, 'sale' as line_kind, 2.0 as quantity, 4.5 as unit_price,
         cast(9 as decimal(38, 4)) as net_amount, null as source_category, 'mugs' as category
     from core.orders;
-create table core.inventory_levels as select * from (values ('A1', 's1', 0.0), ('B2', 's1', 7.0)) t(product_id, store_id, on_hand);
+create table core.inventory_levels as
+    select * from (values ('A1', 's1', 0.0), ('B2', 's1', 7.0)) t(product_id, store_id, on_hand);
 create table features.customer_features as
     select customer_id, date '2024-03-01' as as_of, cast(n_orders as bigint) as n_orders, cast(1 as bigint) as n_order_days,
         null::double as mean_days_between_orders

@@ -12,7 +12,6 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from shopkeeper import vocabulary as v
 from shopkeeper.apps.api import contract
 
-
 OF_MEANING = [negative_data_rejection, positive_data_acceptance]
 """Whether a cursor was given, a code exists or a key was left away is not in a schema; other tests say what comes of it."""
 
@@ -55,6 +54,7 @@ def test_every_endpoint_is_in_the_contract(served, document):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_no_request_breaks_it(keyed, mode):
     """No 500, no status, header or body that the contract does not name, whatever is sent; wrong requests are refused."""

@@ -194,8 +194,9 @@ class Gate:
         headers = [*reply.headers, *added]
         if status != 304:
             headers += ((b"content-type", reply.kind.encode()), (b"content-length", b"%d" % len(body)))
-        await sent({"type": "http.response.start", "status": status, "headers": headers})
-        await sent({"type": "http.response.body", "body": body})
+        sent.status = status
+        await sent.send({"type": "http.response.start", "status": status, "headers": headers})
+        await sent.send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 class _Held:
@@ -221,10 +222,10 @@ class _Held:
 class _Sent:
     """The sending end, which knows what was sent, adds headers, and leaves the body of a HEAD away."""
 
-    __slots__ = ("_is_head", "_send", "added", "status")
+    __slots__ = ("_is_head", "added", "send", "status")
 
     def __init__(self, send: Send, is_head: bool) -> None:
-        self._send = send
+        self.send = send
         self._is_head = is_head
         self.added: list[tuple[bytes, bytes]] = []
         self.status = 499
@@ -236,7 +237,7 @@ class _Sent:
                 message = {**message, "headers": [*message.get("headers", ()), *self.added]}
         elif self._is_head:
             message = {**message, "body": b""}
-        await self._send(message)
+        await self.send(message)
 
 
 def _is_known(scope: MutableMapping[str, Any], tag: bytes) -> bool:

@@ -1,11 +1,16 @@
-"""Predictions for what a caller hands in: the batch's numbers to 1e-9, and each field that is wrong by name."""
+"""Simulated shops with models: predictions are the batch's to 1e-9, each wrong field is named, and the page tells the truth."""
 
+import importlib.util
 import json
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from shopkeeper.assembly import Keys
-from shopkeeper.contracts import CONTRACTS
+from shopkeeper.features import ShopHistory
 from shopkeeper.serving.prediction_inputs import COUNTED
 
 pytestmark = pytest.mark.slow
@@ -74,10 +79,6 @@ def features_of(parts, customers):
 
 def attributes_of(parts, customers):
     """Customer → attribute → value, as the shop knows them as of the version's moment."""
-    from datetime import timedelta
-
-    from shopkeeper.features import ShopHistory
-
     with parts.published.open() as connection:
         history = ShopHistory(connection)
         told = history.attributes([history.last_day + timedelta(days=1)]).to_pylist()
@@ -170,6 +171,8 @@ LINE = {
     "ordered_at": "2011-01-01T10:00:00Z",
 }
 
+AT_ODDS = {"customer_id": "a", "n_order_days": 2, "days_since_last_order": None}
+
 
 @pytest.mark.parametrize(
     ("body", "field", "said"),
@@ -194,12 +197,12 @@ LINE = {
         ({"customers": [{"customer_id": "a", "net_sales": 1e300}]}, "customers[0].net_sales", "number"),
         ({"customers": [{"customer_id": "a", "country": 3}]}, "customers[0].country", "text"),
         ({"customers": [{"customer_id": "a", "attributes": {"age": 3}}]}, "customers[0].attributes.age", "unknown"),
-        ({"customers": [{"customer_id": "a", "n_order_days": 2, "days_since_last_order": None}]}, "customers[0].days_since_last_order", "n_order_days"),
+        ({"customers": [{**AT_ODDS}]}, "customers[0].days_since_last_order", "n_order_days"),
         ({"customers": {"customer_id": "a"}, "as_of": "yesterday"}, "as_of", "day"),
         ({"customers": {"customer_id": "a"}, "asof": "2011-01-01"}, "asof", "as_of"),
         ({"order_lines": [{**LINE, "sku": "x"}]}, "order_lines[0].sku", "unknown"),
         ({"order_lines": [LINE, {**LINE, "quantity": None}]}, "order_lines[1].quantity", "missing"),
-        ({"order_lines": [{key: value for key, value in LINE.items() if key != "ordered_at"}]}, "order_lines[0].ordered_at", "missing"),
+        ({"order_lines": [{**LINE, "ordered_at": None}]}, "order_lines[0].ordered_at", "missing"),
         ({"order_lines": [LINE, {**LINE, "unit_price": "dear"}]}, "order_lines[1].unit_price", "number"),
         ({"order_lines": [{**LINE, "unit_price": [1]}]}, "order_lines[0].unit_price", "number"),
         ({"order_lines": [{**LINE, "unit_price": 1e30}]}, "order_lines[0].unit_price", "number"),
@@ -311,14 +314,96 @@ def test_a_basket_gets_the_recommenders_list(wholesaler):
 
 def test_counts_are_those_that_are_never_null():
     """What must not be null here is what the warehouse promises never to be."""
-    import re
-
-    from shopkeeper.answers.questions import __file__ as place
-
-    text = (__import__("pathlib").Path(place).parents[1] / "dbt/models/features/customer_features.yml").read_text(
-        "utf-8"
-    )
+    text = (ROOT / "src/shopkeeper/dbt/models/features/customer_features.yml").read_text("utf-8")
     (promised,) = re.findall(r"not_null: \[([^\]]*)\]", text)
     assert {each.strip() for each in promised.split(",")} == set(COUNTED)
-    assert CONTRACTS["order_lines"].column("order_id").required
-    assert Keys
+
+
+# ------------------------------------------------------------------- documents
+
+ROOT = Path(__file__).parents[3]
+MOMENT = re.compile(r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d|^WyJ|^v\d+-|^\"v\d+-")
+
+
+@pytest.fixture(name="pages", scope="module")
+def _pages():
+    """The module that writes the page."""
+    spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks_of(pages, text):
+    """Command → answer, of each block of the page."""
+    found = {}
+    for block in pages.BLOCK.findall(text):
+        lines = block.splitlines()
+        n = next(at for at, line in enumerate(lines) if not line.endswith("\\")) + 1
+        found["\n".join(lines[:n])] = "\n".join(lines[n:])
+    return found
+
+
+def differences(one, other, where=""):
+    """Where two answers differ by more than what differs from machine to machine: moments, and 2 % of a number."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return [found for name in one for found in differences(one[name], other[name], f"{where}.{name}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [
+            found
+            for at, pair in enumerate(zip(one, other, strict=True))
+            for found in differences(*pair, f"{where}[{at}]")
+        ]
+    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other))
+    if numbers and one == pytest.approx(other, rel=0.02, abs=0.02):
+        return []
+    if isinstance(one, str) and isinstance(other, str) and MOMENT.match(one) and MOMENT.match(other):
+        return []
+    return [] if one == other else [f"{where}: {one!r} is {other!r}"]
+
+
+def test_the_page_shows_what_the_server_says(wholesaler, pages):
+    """Each `curl` of docs/api.md, asked again, gives the answer that stands below it; if not: python docs/make_api.py."""
+    client, _ = wholesaler
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    shown, now = blocks_of(pages, text), blocks_of(pages, pages.render(client, text))
+    assert shown.keys() == now.keys()
+    wrong = []
+    for command, answer in shown.items():
+        if not answer.startswith("{"):
+            assert answer.splitlines()[0] == now[command].splitlines()[0], command
+            continue
+        wrong += [f"{command}: {each}" for each in differences(json.loads(answer), json.loads(now[command]))]
+    assert wrong == []
+
+
+def test_every_endpoint_is_on_the_page(wholesaler, pages):
+    """Each endpoint has a `curl` line, and each code of an error a row."""
+    client, _ = wholesaler
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    asked = {re.search(r"8080([^'?]*)", line).group(1) for line in pages.curls(text)}
+    heads = {each.head for each in client.application.endpoints if each.variable}
+    told = {path if path.rpartition("/")[0] not in heads else path.rpartition("/")[0] for path in asked}
+    assert {each.head for each in client.application.endpoints} <= asked | told
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "src/shopkeeper/apps/api").glob("*.py"))
+    codes = set(re.findall(r"RefusalError\(\s*(?:\d+|status),\s*\"(\w+)\"", source))
+    assert len(codes) > 20
+    assert {code for code in codes if f"`{code}`" not in text} <= {"unknown_"}
+
+
+def test_the_example_client_runs(wholesaler):
+    """In at most thirty lines, it finds whom to write to, what to show them, and what goes with a basket."""
+    client, _ = wholesaler
+    file = ROOT / "examples" / "client.py"
+    assert len(file.read_text("utf-8").splitlines()) <= 30
+    done = subprocess.run(
+        [sys.executable, str(file), str(client.base_url).rstrip("/")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *leaving, basket = done.stdout.splitlines()
+    assert len(leaving) == 3
+    assert len(json.loads(basket.replace("'", '"'))) == 3
