@@ -224,6 +224,8 @@ class Lake:
                 self._refuse_lost(order)
             else:
                 order.append(v.LOADS)
+            for name in self._schemas.keys() - set(order):
+                self._add_columns(name)
             for name in order:
                 of = CONTRACTS.get(name)
                 DeltaTable.create(
@@ -233,6 +235,15 @@ class Lake:
                     partition_by=[MONTH] if of and of.moment else None,
                     description=f"{_FORMAT_TEXT}{FORMAT}",
                 )
+
+    def _add_columns(self, name: str) -> None:
+        """Give a table that an older Shopkeeper made the columns that its contract has won since; older rows hold nulls."""
+        import pyarrow as pa
+        from deltalake import Schema
+
+        present = {field.name for field in self._table(name).schema().fields}
+        if missing := [field for field in self._schemas[name] if field.name not in present]:
+            self._table(name).alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))
 
     def _refuse_newer(self) -> None:
         written = (self._table(v.LOADS).metadata().description or "").removeprefix(_FORMAT_TEXT)

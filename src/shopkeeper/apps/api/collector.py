@@ -1,0 +1,144 @@
+"""The routes that take events, order lines and inventory movements. 202 means: on disk, whatever crashes next."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from shopkeeper.apps.api.errors import JSON, Refusal
+from shopkeeper.errors import ContractError, StorageError, TooLargeError, TransientError
+
+SCOPE = "events"
+"""What a key must be allowed to call these routes."""
+RETRY_SECONDS = 1
+LISTED = 100
+"""So many rejects stand in an answer that is an error as a whole; all of them are in quarantine."""
+
+
+class Receipt(Protocol):
+    """What became of a request (see shopkeeper.events.collector.Receipt)."""
+
+    @property
+    def n_accepted(self) -> int:
+        """How many things were taken."""
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of what was taken, in order."""
+
+    @property
+    def rejects(self) -> list[dict[str, Any]]:
+        """What was not taken: index, field, rule, value."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the log."""
+
+
+class Takes(Protocol):
+    """What the routes need of a collector (see shopkeeper.events.collector.Collector)."""
+
+    largest_bytes: int
+
+    def unpacked(self, body: bytes) -> bytes:
+        """Return the content of a gzip body."""
+
+    async def events(self, body: bytes) -> Receipt:
+        """Take events."""
+
+    async def segment(self, body: bytes) -> Receipt:
+        """Take messages of Segment's trackers."""
+
+    async def order_lines(self, body: bytes) -> Receipt:
+        """Take order lines."""
+
+    async def inventory_movements(self, body: bytes) -> Receipt:
+        """Take inventory movements."""
+
+
+def routes(collector: Any) -> list[BaseRoute]:
+    """Return the routes of a collector (see ``Takes``); each has its ``scope`` and the ``summary`` of its docstring."""
+    takes: Takes = collector
+    table: dict[str, tuple[Callable[[bytes], Awaitable[Receipt]], bool]] = {
+        "/v1/events": (takes.events, False),
+        "/v1/order_lines": (takes.order_lines, False),
+        "/v1/inventory_movements": (takes.inventory_movements, False),
+        **{f"/v1/{call}": (takes.segment, True) for call in ("track", "batch", "page", "screen", "identify")},
+    }
+    found: list[BaseRoute] = []
+    for path, (take, is_segment) in table.items():
+        route = Route(path, _endpoint(takes, take, is_segment=is_segment), methods=["POST"])
+        route.scope = SCOPE  # type: ignore[attr-defined] # read by whoever checks keys
+        found.append(route)
+    return found
+
+
+def _endpoint(
+    takes: Takes, take: Callable[[bytes], Awaitable[Receipt]], *, is_segment: bool
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            return _answer(await take(await _body(request, takes)), is_segment=is_segment)
+        except Refusal as refusal:
+            return refusal.response()
+        except (ContractError, StorageError, TransientError) as error:
+            return _refusal(error).response()
+
+    return endpoint
+
+
+async def _body(request: Request, takes: Takes) -> bytes:
+    """Return the body, read no further than what is taken; unpacked if it is gzip."""
+    announced = request.headers.get("content-length", "")
+    too_large = TooLargeError(f"a request must hold at most {takes.largest_bytes:,} bytes. Send it in parts.")
+    if announced.isdigit() and int(announced) > takes.largest_bytes:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > takes.largest_bytes:
+            raise too_large
+        parts.append(part)
+    body = b"".join(parts)
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding == "gzip":
+        return takes.unpacked(body)
+    if encoding != "identity":
+        raise Refusal(
+            415, "unsupported_encoding", f"Content-Encoding must be gzip or none; got {encoding!r}. Send it plain."
+        )
+    return body
+
+
+def _answer(receipt: Receipt, *, is_segment: bool) -> Response:
+    """Return 202 with what was taken and what was not; 422 if nothing was. Trackers of Segment look for 200 and success."""
+    if not receipt.n_accepted:
+        sentence = (
+            f"a request must hold something that fits the contract; all {len(receipt.rejects)} are in quarantine with "
+            f"their reasons. Correct what details say; sending the same again would change nothing."
+        )
+        raise Refusal(422, "nothing_accepted", sentence, receipt.rejects[:LISTED])
+    told = {
+        "accepted": receipt.n_accepted,
+        "rejected": len(receipt.rejects),
+        "ids": receipt.ids,
+        "rejects": receipt.rejects,
+        "log_number": receipt.number,
+    }
+    if is_segment:
+        return Response(orjson.dumps({"success": True, **told}), 200, media_type=JSON)
+    return Response(orjson.dumps(told), 202, media_type=JSON)
+
+
+def _refusal(error: Exception) -> Refusal:
+    """Return the answer for an error below: what is wrong with the request, or with the log."""
+    if isinstance(error, TooLargeError):
+        return Refusal(413, "too_large", str(error))
+    if isinstance(error, ContractError):
+        return Refusal(400, "malformed", str(error))
+    code = "busy" if isinstance(error, TransientError) else "log_unavailable"
+    return Refusal(503, code, str(error), headers={"Retry-After": str(RETRY_SECONDS)})
