@@ -19,9 +19,15 @@ from shopkeeper.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
 
 CATALOG = "shop"
 TRIES = 3
+KNOWN_IDS = {
+    v.EVENTS: ("core.events", "event_id", "has_given_id"),
+    v.INVENTORY_MOVEMENTS: ("core.inventory_movements", "movement_id", "movement_id is not null"),
+}
+"""Of which tables a version keeps the ids apart: kind → table, column, and which rows have one that was given."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class Version:
     """One published version: its number, when it was made, of which build, from which lake versions, and its tables.
 
     ``tables``: ``schema.table`` → rows. ``models``: subject → the model version that serves with it; its files stand
-    beside the tables. ``is_current`` tells whether the pointer names it.
+    beside the tables. ``log_cursors``: kind of things that the collector takes → the last place in its log that the version
+    holds. ``is_current`` tells whether the pointer names it.
     """
 
     number: int
@@ -38,6 +45,7 @@ class Version:
     lake_versions: dict[str, int]
     tables: dict[str, int]
     models: dict[str, str] = field(default_factory=dict)
+    log_cursors: dict[str, str] = field(default_factory=dict)
     is_current: bool = False
 
 
@@ -88,6 +96,7 @@ class Published:
         *,
         build_id: str,
         lake_versions: dict[str, int],
+        log_cursors: Mapping[str, str] | None = None,
         models: Mapping[str, tuple[str, Path]] | None = None,
         keeps_rollback: bool = False,
         tell: Callable[[str, int, int], None] = lambda _table, _done, _all: None,
@@ -116,8 +125,17 @@ class Published:
         try:
             draft.mkdir(parents=True)
             tables = _copy_tables(warehouse, draft / "shop.duckdb", tell)
+            _write_known_ids(draft, tables)
             chosen = {subject: name for subject, (name, _) in (models or {}).items()}
-            version = Version(number, datetime.now(UTC).isoformat(), build_id, lake_versions, tables, chosen)
+            version = Version(
+                number,
+                datetime.now(UTC).isoformat(),
+                build_id,
+                lake_versions,
+                tables,
+                chosen,
+                log_cursors=dict(log_cursors or {}),
+            )
             for subject, (_, folder) in (models or {}).items():
                 shutil.copytree(folder, draft / "models" / subject)
             told = {key: value for key, value in asdict(version).items() if key != "is_current"}
@@ -165,6 +183,16 @@ class Published:
         chosen = number if number is not None else self.current()
         folder = self._folder(chosen) / "models" / subject if chosen is not None else None
         return folder if folder is not None and folder.is_dir() else None
+
+    def known_ids(self, kind: str, number: int) -> "np.ndarray":
+        """Return the sorted numbers of the ids that a version holds (see KNOWN_IDS), read from disk as they are asked for.
+
+        Empty for a version that keeps none.
+        """
+        import numpy as np
+
+        file = self._folder(number) / f"{kind}_ids.npy"
+        return np.load(file, mmap_mode="r") if file.exists() else np.empty(0, np.uint64)
 
     def open(self, number: int | None = None) -> "duckdb.DuckDBPyConnection":
         """Open the current version (or one by number) for reading, fenced: no file, no setting, no writing.
@@ -248,6 +276,19 @@ def _copy_tables(warehouse: Path, target: Path, tell: Callable[[str, int, int], 
         connection.execute("detach built")
         connection.execute("checkpoint")
     return counts
+
+
+def _write_known_ids(folder: Path, tables: Mapping[str, int]) -> None:
+    """Write the ids that a version holds as sorted numbers (the first half of their md5), to be looked up without a scan."""
+    import numpy as np
+
+    with connect(folder / "shop.duckdb", read_only=True) as connection:
+        for kind, (table, column, condition) in KNOWN_IDS.items():
+            if table in tables:
+                found = connection.execute(
+                    f"select md5_number_upper({column}) as number from {table} where {condition} order by number"
+                ).fetchnumpy()["number"]
+                np.save(folder / f"{kind}_ids.npy", np.asarray(found, np.uint64))
 
 
 def _sync(path: Path) -> None:

@@ -225,6 +225,23 @@ class Prices:
 
 
 @dataclass(frozen=True)
+class Collector:
+    """How events come in.
+
+    ``largest_mb``: a larger request is refused; ``waiting_mb`` and ``waiting_requests``: beyond so much that waits for the
+    disk, requests are told to come again; ``load_seconds``: how often the log is brought to the lake; ``keep_minutes``: how
+    long the log keeps what the lake holds already; ``live_minutes``: how far back live numbers reach.
+    """
+
+    largest_mb: float = 16.0
+    waiting_mb: float = 64.0
+    waiting_requests: int = 10000
+    load_seconds: float = 30.0
+    keep_minutes: float = 60.0
+    live_minutes: int = 30
+
+
+@dataclass(frozen=True)
 class Drift:
     """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
 
@@ -256,6 +273,7 @@ class Settings:
     recommendations: Recommendations
     prices: Prices
     drift: Drift
+    collector: Collector
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -284,6 +302,11 @@ class Settings:
         return self.home / "models"
 
     @property
+    def log(self) -> Path:
+        """The file of the collector's durable log."""
+        return self.home / "collector" / "log.sqlite"
+
+    @property
     def scratch(self) -> Path:
         """Where temporary files go; emptied by every run."""
         return self.home / "scratch"
@@ -307,6 +330,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "recommendations": Recommendations,
     "prices": Prices,
     "drift": Drift,
+    "collector": Collector,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 _TOP = (*_SECTIONS, "sources", "line_kinds", "profiles")
@@ -461,6 +485,12 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("segments.most", sections["segments"].most, sections["segments"].least),
         ("prices.margin_floor", sections["prices"].margin_floor, 0),
         ("prices.minimum_weeks", sections["prices"].minimum_weeks, 1),
+        ("collector.largest_mb", sections["collector"].largest_mb, 0.001),
+        ("collector.waiting_mb", sections["collector"].waiting_mb, sections["collector"].largest_mb),
+        ("collector.waiting_requests", sections["collector"].waiting_requests, 1),
+        ("collector.load_seconds", sections["collector"].load_seconds, 0),
+        ("collector.live_minutes", sections["collector"].live_minutes, 1),
+        ("collector.keep_minutes", sections["collector"].keep_minutes, sections["collector"].live_minutes),
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")

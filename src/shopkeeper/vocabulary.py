@@ -28,6 +28,10 @@ ENTITIES: Final = (
     INVENTORY_MOVEMENTS,
 )
 
+# What comes over the network, by the collector; and the name of that source in the lake.
+COLLECTED: Final = (EVENTS, ORDER_LINES, INVENTORY_MOVEMENTS)
+COLLECTOR: Final = "collector"
+
 # The lake's own tables.
 LOADS: Final = "loads"
 REJECTS: Final = "rejects"

@@ -3,12 +3,13 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
 from shopkeeper import training
 from shopkeeper.contracts import contract
@@ -17,7 +18,7 @@ from shopkeeper.lake import Incoming, Lake, Load, Staged, empty
 from shopkeeper.progress import Tell, silent
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
-from shopkeeper.vocabulary import LOAD_ID, SOURCE_FILE
+from shopkeeper.vocabulary import COLLECTOR, LOAD_ID, SOURCE_FILE
 from shopkeeper.warehouse import Build, Warehouse
 
 LARGE = 100_000_000
@@ -58,10 +59,16 @@ class Ingest:
         return [each for each in self.taken if each.status == "failed"]
 
 
+BRIEF = "loading events"
+"""What the loader writes beside its process id while it holds a profile, for seconds at most: others wait for it."""
+BRIEF_SECONDS = 60.0
+
+
 @contextmanager
-def exclusive(home: Path) -> Iterator[None]:
+def exclusive(home: Path, *, is_brief: bool = False) -> Iterator[None]:
     """Hold a profile for one run at a time; the kernel lets go if the process dies.
 
+    ``is_brief``: for seconds only, so that another run waits instead of giving up.
     Raises LockedError that names the process that holds it, StorageError if the folder may not be written.
     """
     try:
@@ -72,18 +79,51 @@ def exclusive(home: Path) -> Iterator[None]:
             f"the project's folder must be writable; got: {error}. Give this user the right, or name another project."
         ) from error
     with opened as lock:
+        _hold(lock, home)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} ({BRIEF})" if is_brief else str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _hold(lock: TextIO, home: Path) -> None:
+    """Take the lock; wait while a brief holder has it."""
+    give_up = time.monotonic() + BRIEF_SECONDS
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
+            holder = lock.read()
+            # Empty: whoever holds it is just about to write its name.
+            if (BRIEF in holder or not holder) and time.monotonic() < give_up:
+                time.sleep(0.02)
+                continue
             raise LockedError(
-                f"one run at a time may change a profile; {home} is held by process {lock.read() or 'unknown'}. "
+                f"one run at a time may change a profile; {home} is held by process {holder or 'unknown'}. "
                 f"Wait for it to end, or stop it."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+        return
+
+
+def log_numbers(loads: Iterable[Load], identity: str) -> dict[str, int]:
+    """Return how far the lake holds the log of this id: kind → the number of the last batch that a load names."""
+    numbers: dict[str, int] = {}
+    for load in loads:
+        if load.source == COLLECTOR and load.kind == "ingest" and load.cursor:
+            name, _, number = load.cursor.rpartition(":")
+            if name == identity:
+                numbers[load.entity] = max(numbers.get(load.entity, 0), int(number))
+    return numbers
+
+
+def log_cursors(loads: Iterable[Load]) -> dict[str, str]:
+    """Return how far the lake holds the log that was loaded last: kind → ``log id:number``."""
+    found = {}
+    for load in loads:
+        if load.source == COLLECTOR and load.kind == "ingest" and load.cursor:
+            found[load.entity] = load.cursor
+    return found
 
 
 def known_of(source: str, loads: Iterable[Load]) -> Known:
@@ -107,7 +147,7 @@ def ingest(
     A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. ``large``: from so many
     bytes on, an item is written by its source's engine. Raises UsageError for an unknown source.
     """
-    if not sources:
+    if not sources and not log_cursors(lake.loads()):
         raise UsageError(
             "a project must have a source; this one has none. Add a [sources.NAME] to shopkeeper.toml, or make a project "
             "with `shopkeeper init DIR --preset NAME --path FILE`."
@@ -263,6 +303,7 @@ def build(
     tell("build", "starting dbt", 0, None)
     return warehouse.build(
         lake.snapshot(),
+        log_cursors=log_cursors(lake.loads()),
         select=select,
         full_refresh=full_refresh,
         tell=lambda node, done, total: tell("build", node, done, total),
@@ -293,6 +334,7 @@ def publish(
         warehouse.path,
         build_id=state.content_id,
         lake_versions=state.lake_versions,
+        log_cursors=state.log_cursors,
         models=training.serving(studio) if studio else {},
         keeps_rollback=keeps_rollback,
         tell=lambda table, done, total: tell("publish", table, done, total),

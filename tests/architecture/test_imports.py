@@ -26,6 +26,7 @@ LEVELS = {
     "sources": 2,
     "lake": 2,
     "warehouse": 2,
+    "events": 2,
     "published": 2,
     "simulator": 2,
     "evaluation": 2,
@@ -37,6 +38,7 @@ LEVELS = {
     "training": 3,
     "workflow": 3,
     "serving": 3,
+    "loader": 3,
     "quarantine": 3,
     "assembly": 4,
     "checkup": 4,  # it looks at the assembled whole, and at why it cannot be assembled
@@ -50,11 +52,12 @@ BESIDE = {
     ("drift", "evaluation"),
     ("plots", "evaluation"),
     ("workflow", "training"),
+    ("loader", "workflow"),
 }
 FOUNDATION = 1
 EDGE = 2
 FOR_APPS = {
-    *("", "assembly", "workflow", "training", "serving", "quarantine", "checkup"),
+    *("", "assembly", "workflow", "training", "serving", "quarantine", "checkup", "loader"),
     *("settings", "errors", "vocabulary", "progress", "apps"),
 }
 

@@ -213,6 +213,25 @@ def _exit_on(done: Any) -> None:
         raise typer.Exit(1)
 
 
+@app.command("load-events")
+def load_events(
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped.")] = False,
+    every: Annotated[
+        float | None, typer.Option(help="With --follow: so often; else as the settings say.", metavar="SECONDS", min=0)
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Bring what the collector took from its log to the lake, each batch once. Waits for other runs of the profile.
+
+    Example: shopkeeper load-events --follow --every 10 --project shop
+    """
+    from shopkeeper.apps.event_loading import load
+
+    load(_open(project, profile), follow=follow, every=every, as_json=as_json)
+
+
 @app.command()
 def build(
     select: Annotated[

@@ -102,7 +102,9 @@ def inflated(body: bytes, most: int) -> bytes:
     except zlib.error as error:
         raise ContractError(f"a body of Content-Encoding gzip must be gzip; got: {error}. Send it plain.") from None
     if len(content) > most:
-        raise TooLargeError(f"a request must hold at most {most:,} bytes once unpacked; it holds more. Send it in parts.")
+        raise TooLargeError(
+            f"a request must hold at most {most:,} bytes once unpacked; it holds more. Send it in parts."
+        )
     if not reader.eof:
         raise ContractError("a body of Content-Encoding gzip must be whole; it is cut off. Send it again.")
     return content

@@ -122,10 +122,26 @@ def _text(value: Any) -> str | None:
             raise ValueError(f"at most {LONGEST_TEXT} characters")
         if "\x00" in value:
             raise ValueError("text without the character U+0000")
+        if not value.isascii():
+            _refuse_surrogates(value)
         return value if value and not value.isspace() else None
     if type(value) is int:
         return str(value) if abs(value) < LARGEST else _refuse_number()
     raise ValueError("text")
+
+
+def _words(value: Any) -> str | None:
+    """Read a text that is no code: a number in its place is a mistake."""
+    if type(value) is int:
+        raise ValueError("text")
+    return _text(value)
+
+
+def _refuse_surrogates(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("valid Unicode") from None
 
 
 def _refuse_number() -> str:
@@ -194,7 +210,8 @@ def _reader(column: Column) -> Callable[[Any], Any]:
     if column.kind in SCALES:
         places = "3" if column.kind is Kind.QUANTITY else "4"
         return _decimal(SCALES[column.kind], f"a number with at most {places} decimals")
-    return {Kind.TIMESTAMP: _moment, Kind.INTEGER: _whole}.get(column.kind, _text)
+    named = _text if column.name.endswith("_id") else _words
+    return {Kind.TIMESTAMP: _moment, Kind.INTEGER: _whole}.get(column.kind, named)
 
 
 def _currency(value: Any) -> str | None:
@@ -377,7 +394,9 @@ def _event_id(event: dict[str, Any]) -> str | None:
         return None
     head, mark, tail = event_id.rpartition(ITEM_MARK)
     if mark and head and tail.isdigit():
-        raise Broken("event_id", f"must not end in {ITEM_MARK} and a number, which tell the products of one event", value)
+        raise Broken(
+            "event_id", f"must not end in {ITEM_MARK} and a number, which tell the products of one event", value
+        )
     return event_id.strip()
 
 

@@ -252,7 +252,9 @@ class Log:
             return
         with _door(self.path):
             # Not `mode=ro`: a log whose writer was killed must be recovered by whoever opens it first.
-            with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
+            with closing(
+                sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)
+            ) as connection:
                 tables = connection.execute("select count(*) from sqlite_schema where name in ('log', 'batches')")
                 yield connection if tables.fetchone()[0] == 2 else None
 
