@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from shopkeeper import vocabulary as v
-from shopkeeper.events import Collector, Log
 from shopkeeper.errors import ShopkeeperError
+from shopkeeper.events import Collector, Log
 from shopkeeper.lake import Lake
 from shopkeeper.loader import Loaded, Loader, load_events
 from shopkeeper.models.baskets import Baskets

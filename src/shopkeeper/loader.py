@@ -143,10 +143,9 @@ def _table(of: Contract, batches: Sequence[Batch]) -> "pa.Table":
     place = 1
     for batch in batches:
         told = orjson.loads(batch.rows)
+        told["received_at"] = [batch.received_at] * batch.n_rows
         for name, values in columns.items():
-            values += told.get(name) or [None] * batch.n_rows
-        if "received_at" in columns:
-            columns["received_at"][-batch.n_rows :] = [batch.received_at] * batch.n_rows
+            values.extend(told.get(name) or [None] * batch.n_rows)
         places.append(np.arange(place, place + batch.n_rows))
         numbers.append(np.full(batch.n_rows, batch.number))
         place += batch.n_rows + batch.n_rejects

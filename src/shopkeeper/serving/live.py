@@ -24,7 +24,6 @@ from shopkeeper.serving.seen import Seen, numbers_of
 
 if TYPE_CHECKING:
     import duckdb
-    import numpy as np
 
 MINUTE = 60 * 1_000_000
 POLL_SECONDS = 0.5
