@@ -40,7 +40,7 @@ OF_PRODUCTS = ("product_id", "category_id", "category_code", "brand", "price", "
 ITEM_MARK = "#"
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """A thing breaks a rule of the contract."""
 
     def __init__(self, field: str, rule: str, value: object) -> None:
@@ -159,10 +159,8 @@ def _decimal(scale: int, rule: str) -> Callable[[Any], int]:
                     units = _exact(Decimal(repr(value)), scale)
             elif type(value) is int:
                 units = value * scale
-            elif type(value) is str and len(value) <= 40:
-                units = _exact(Decimal(value.strip()), scale)
             else:
-                raise ValueError(rule)
+                units = _exact(_written(value), scale)
         except (ArithmeticError, ValueError):
             raise ValueError(rule) from None
         if not -LARGEST < units < LARGEST:
@@ -170,6 +168,13 @@ def _decimal(scale: int, rule: str) -> Callable[[Any], int]:
         return units
 
     return read
+
+
+def _written(value: Any) -> Decimal:
+    """Return a number that was sent as text."""
+    if type(value) is not str or len(value) > 40:
+        raise InvalidOperation
+    return Decimal(value.strip())
 
 
 def _exact(number: Decimal, scale: int) -> int:
@@ -189,10 +194,9 @@ def _moment(value: Any) -> int:
     try:
         if type(value) is str:
             told = datetime.fromisoformat(value)
-            if told.tzinfo is None:
-                raise ValueError(MOMENT)
-            return round(told.timestamp() * 1e6)
-        if type(value) is int or type(value) is float:
+            if told.tzinfo is not None:
+                return round(told.timestamp() * 1e6)
+        elif type(value) is int or type(value) is float:
             return round(value * 1000)
     except (ValueError, OverflowError):
         pass
@@ -249,7 +253,7 @@ class Rows:
         ]
 
     def read(self, thing: dict[str, Any], received_at: int, within: str = "") -> list[Any]:
-        """Return the values of a thing, in the order of ``names``. Raises Broken. ``within``: where it stands."""
+        """Return the values of a thing, in the order of ``names``. Raises BrokenError. ``within``: where it stands."""
         row = self.empty.copy()
         fields = self.fields
         for name, value in thing.items():
@@ -258,22 +262,22 @@ class Rows:
                 try:
                     row[place] = reader(value)
                 except ValueError as error:
-                    raise Broken(within + name, str(error), value) from None
+                    raise BrokenError(within + name, str(error), value) from None
         at = row[self.moment]
         if at is not None and not EARLIEST <= at <= received_at + DAY:
             name = self.names[self.moment]
             rule = "between 2000-01-01 and one day after it was received"
-            raise Broken(within + name, rule, thing.get(name))
+            raise BrokenError(within + name, rule, thing.get(name))
         return row
 
     def check(self, row: list[Any], thing: dict[str, Any]) -> None:
-        """Raise Broken if a required value is missing, or one is too small."""
+        """Raise BrokenError if a required value is missing, or one is too small."""
         for place, name in self.required:
             if row[place] is None:
-                raise Broken(name, "must not be missing or empty", thing.get(name))
+                raise BrokenError(name, "must not be missing or empty", thing.get(name))
         for place, name, least in self.minima:
             if row[place] is not None and row[place] < least:
-                raise Broken(name, f"at least {least}", thing.get(name))
+                raise BrokenError(name, f"at least {least}", thing.get(name))
 
 
 ROWS = {kind: Rows(CONTRACTS[kind]) for kind in (v.EVENTS, v.ORDER_LINES, v.INVENTORY_MOVEMENTS)}
@@ -311,7 +315,7 @@ def sort_events(
             event = _object(normalise(_object(sent)))
             event_id = _event_id(event) or next(made)
             found = _event_rows(event, received_at)
-        except Broken as broken:
+        except BrokenError as broken:
             done.rejects.append(_reject(index, event_id, broken, sent))
             continue
         rows += found
@@ -340,7 +344,7 @@ def sort_rows(kind: str, sent: list[Any], received_at: int) -> Sorted:
         try:
             row = reader.read(_object(each), received_at)
             reader.check(row, each)
-        except Broken as broken:
+        except BrokenError as broken:
             done.rejects.append(_reject(index, None, broken, each))
             continue
         rows.append(row)
@@ -355,7 +359,7 @@ def sort_rows(kind: str, sent: list[Any], received_at: int) -> Sorted:
 def _object(thing: Any) -> dict[str, Any]:
     if type(thing) is dict:
         return thing
-    raise Broken("", "must be a JSON object", thing)
+    raise BrokenError("", "must be a JSON object", thing)
 
 
 def _event_rows(event: dict[str, Any], received_at: int) -> list[list[Any]]:
@@ -367,13 +371,13 @@ def _event_rows(event: dict[str, Any], received_at: int) -> list[list[Any]]:
     if not products:
         if products is None or products == []:
             return [row]
-        raise Broken("products", "a list of objects", products)
+        raise BrokenError("products", "a list of objects", products)
     if type(products) is not list or len(products) > MOST_PRODUCTS:
-        raise Broken("products", f"a list of at most {MOST_PRODUCTS} objects", products)
+        raise BrokenError("products", f"a list of at most {MOST_PRODUCTS} objects", products)
     rows = []
     for nth, product in enumerate(products):
         if type(product) is not dict:
-            raise Broken(f"products[{nth}]", "a JSON object", product)
+            raise BrokenError(f"products[{nth}]", "a JSON object", product)
         told = _PRODUCTS.read(product, received_at, f"products[{nth}].")
         own = row.copy()
         for place, value in zip(_PRODUCT_PLACES, told, strict=False):
@@ -389,12 +393,12 @@ def _event_id(event: dict[str, Any]) -> str | None:
     try:
         event_id = _text(value)
     except ValueError as error:
-        raise Broken("event_id", str(error), value) from None
+        raise BrokenError("event_id", str(error), value) from None
     if event_id is None:
         return None
     head, mark, tail = event_id.rpartition(ITEM_MARK)
     if mark and head and tail.isdigit():
-        raise Broken(
+        raise BrokenError(
             "event_id", f"must not end in {ITEM_MARK} and a number, which tell the products of one event", value
         )
     return event_id.strip()
@@ -415,7 +419,7 @@ def _movement_ids(rows: list[list[Any]], place: int) -> list[str]:
     return [row[place] for row in rows]
 
 
-def _reject(index: int, event_id: str | None, broken: Broken, sent: Any) -> Reject:
+def _reject(index: int, event_id: str | None, broken: BrokenError, sent: Any) -> Reject:
     return Reject(index, event_id, broken.field, broken.rule, _shown(broken.value)[:LONGEST_VALUE], _raw(sent))
 
 

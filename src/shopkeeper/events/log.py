@@ -250,13 +250,11 @@ class Log:
         if not self.path.exists():
             yield None
             return
-        with _door(self.path):
-            # Not `mode=ro`: a log whose writer was killed must be recovered by whoever opens it first.
-            with closing(
-                sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)
-            ) as connection:
-                tables = connection.execute("select count(*) from sqlite_schema where name in ('log', 'batches')")
-                yield connection if tables.fetchone()[0] == 2 else None
+        # Not `mode=ro`: a log whose writer was killed must be recovered by whoever opens it first.
+        address = f"{self.path.resolve().as_uri()}?mode=rw"
+        with _door(self.path), closing(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)) as connection:
+            tables = connection.execute("select count(*) from sqlite_schema where name in ('log', 'batches')")
+            yield connection if tables.fetchone()[0] == 2 else None
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from shopkeeper.events.intake import Broken
+from shopkeeper.events.intake import BrokenError
 
 TYPES = {
     "product viewed": "view",
@@ -41,13 +41,13 @@ MONEY_OF_ORDERS = ("purchase", "refund")
 
 
 def event_of(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message of ``track``, ``page``, … as an event of ours. Raises Broken if it is no such message."""
+    """Return a message of ``track``, ``page``, … as an event of ours. Raises BrokenError if it is no such message."""
     call = message.get("type", "track")
     if call not in CALLS:
-        raise Broken("type", f"one of {', '.join(CALLS)}", call)
+        raise BrokenError("type", f"one of {', '.join(CALLS)}", call)
     properties = message.get("properties") or {}
     if not isinstance(properties, dict):
-        raise Broken("properties", "a JSON object", properties)
+        raise BrokenError("properties", "a JSON object", properties)
     event_type = _type(message.get("event")) if call == "track" else call
     event: dict[str, Any] = {ours: _first(properties, theirs) for ours, theirs in NAMES.items()}
     event |= {

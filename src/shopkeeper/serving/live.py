@@ -170,7 +170,7 @@ class Picture:
         for (at, kind, product), count in Counter(compress(rows, chosen)).items():
             self._count(at, kind, product, count)
         if PURCHASE in types and "price" in told:
-            quantities = told.get("quantity") or nothing
+            quantities: list[Any] = told.get("quantity") or nothing
             for place in np.flatnonzero(chosen):
                 price = told["price"][place]
                 if types[place] == PURCHASE and price is not None:
@@ -223,7 +223,7 @@ class Picture:
 
 
 def _amount(price: int, units: int) -> int:
-    """Return price × quantity in the price's last place, halves away from zero, as the warehouse rounds."""
+    """Return price times quantity in the price's last place, halves away from zero, as the warehouse rounds."""
     product = price * units
     return (abs(product) + 500) // 1000 * (1 if product >= 0 else -1)
 
@@ -348,35 +348,29 @@ class Live:
                 for key in sorted(picture.moved, key=lambda key: (-picture.moved_at[key], key))
                 if product in {None, key[0]} and store_id in {None, key[1]}
             ]
-            levels = _levels(picture, product, store_id, keys[:limit], limit)
+            levels = _levels(picture, product, store_id, keys[:limit])
             chosen = keys[:limit] + [key for key in levels if key not in picture.moved]
             return [_shelf(picture, key, levels.get(key)) for key in chosen[:limit]]
 
 
 def _levels(
-    picture: Picture, product: str | None, store: str | None, keys: list[tuple[str, str]], limit: int
+    picture: Picture, product: str | None, store: str | None, keys: list[tuple[str, str]]
 ) -> dict[tuple[str, str], Decimal]:
     """Return the version's levels of some shelves, and of what was asked for."""
     if picture.shop is None:
         return {}
     if product is None and store is None:
-        condition, values = (
-            "(product_id, store_id) in (select unnest(?), unnest(?))",
-            [list(part) for part in _parts(keys)],
-        )
+        condition = "(product_id, store_id) in (select unnest(?), unnest(?))"
+        values: list[Any] = [[key[0] for key in keys], [key[1] for key in keys]]
     else:
         asked = [(name, value) for name, value in (("product_id", product), ("store_id", store)) if value is not None]
-        condition, values = " and ".join(f"{name} = ?" for name, _ in asked), [value for _, value in asked]
+        condition = " and ".join(f"{name} = ?" for name, _ in asked)
+        values = [value for _, value in asked]
     found = picture.shop.execute(
-        f"select product_id, store_id, on_hand from core.inventory_levels where {condition} "
-        f"order by 1, 2 limit {limit + len(picture.moved)}",
+        f"select product_id, store_id, on_hand from core.inventory_levels where {condition} order by 1, 2",
         values,
     ).fetchall()
     return {(product_id, store_id): on_hand for product_id, store_id, on_hand in found}
-
-
-def _parts(keys: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [product for product, _ in keys], [store for _, store in keys]
 
 
 def _shelf(picture: Picture, key: tuple[str, str], level: Decimal | None) -> dict[str, Any]:

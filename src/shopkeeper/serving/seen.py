@@ -21,7 +21,7 @@ def numbers_of(ids: Iterable[str]) -> "np.ndarray":
 
 
 class Seen:
-    """A set of numbers in two generations of a hash table. It remembers at least the last ``.67 × slots`` of them."""
+    """A set of numbers in two generations of a hash table. It remembers at least the last two thirds of its slots."""
 
     def __init__(self, slots: int = SLOTS, *, known: "np.ndarray | None" = None) -> None:
         """Use two tables of ``slots`` (a power of two); ``known``: sorted numbers that are seen for ever."""

@@ -66,11 +66,11 @@ class LiveRoutes:
         try:
             asked = _asked(request)
             self._bytes(*asked)
-            if self.n_streams >= MOST_STREAMS:
-                sentence = f"at most {MOST_STREAMS} streams are open at once. Come again, or ask /v1/live."
-                raise Refusal(503, "too_many_streams", sentence, headers={"Retry-After": str(RETRY_SECONDS)})
         except Refusal as refusal:
             return refusal.response()
+        if self.n_streams >= MOST_STREAMS:
+            sentence = f"at most {MOST_STREAMS} streams are open at once. Come again, or ask /v1/live."
+            return Refusal(503, "too_many_streams", sentence, headers={"Retry-After": str(RETRY_SECONDS)}).response()
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._events(*asked), media_type="text/event-stream", headers=headers)
 
