@@ -183,7 +183,8 @@ class Warehouse:
 
         ``select``: dbt's own selection instead. ``full_refresh``: rebuild incremental tables; also done when code or
         settings changed. ``log_cursors``: how far the lake holds the collector's log.
-        ``tell(node, done, all)`` is called after each node. Raises BuildError that names the model or the rule, and how many rows break it.
+        ``tell(node, done, all)`` is called after each node.
+        Raises BuildError that names the model or the rule, and how many rows break it.
         """
         state, code = self.state(), self.code()
         fresh = full_refresh or state.code != code or not self.path.exists()

@@ -53,8 +53,8 @@ class LiveRoutes:
         """Return stock on hand. Query: product_id, store_id, limit; without the first two, what moved last."""
         query = request.query_params
         try:
-            limit = _whole(query.get("limit"), "limit") or 100
-            rows = await asyncio.to_thread(self.live.stock, query.get("product_id"), query.get("store_id"), limit)
+            limit = _whole(query.get("limit"), "limit")
+            rows = await asyncio.to_thread(self.live.stock, query.get("product_id"), query.get("store_id"), 100 if limit is None else limit)
         except Refusal as refusal:
             return refusal.response()
         except UsageError as error:
