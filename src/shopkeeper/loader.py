@@ -26,7 +26,7 @@ from shopkeeper.workflow import exclusive, log_numbers
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_BYTES = 64_000_000
+MOST_BYTES = 8_000_000
 """So much of the log is loaded at once."""
 WAIT_SECONDS = 0.2
 MINUTE = 60 * 1_000_000
@@ -72,7 +72,8 @@ def load_events(
             f"at {last}: an older copy was put back. Move {log.path.name} away, and the collector begins a new one."
         )
     for kind in v.COLLECTED:
-        while batches := log.batches(numbers.get(kind, 0), kind=kind, most_bytes=MOST_BYTES):
+        # What comes meanwhile is for the next round: under load, this one would never end.
+        while batches := _upto(last, log.batches(numbers.get(kind, 0), kind=kind, most_bytes=MOST_BYTES)):
             tell("load", f"{kind}: log {batches[0].number} to {batches[-1].number}", len(done.loads), None)
             done.loads.append(lake.load(incoming(kind, identity, batches)))
             numbers[kind] = batches[-1].number
@@ -80,6 +81,10 @@ def load_events(
         lake.compact()
     done.n_trimmed = _trim(log, identity, numbers, contained, keep_minutes)
     return done
+
+
+def _upto(last: int, batches: Sequence[Batch]) -> list[Batch]:
+    return [batch for batch in batches if batch.number <= last]
 
 
 def _trim(
@@ -134,24 +139,33 @@ def _pairs(rows: "pa.Table", rejects: "pa.RecordBatch") -> Iterator[tuple["pa.Re
 
 
 def _table(of: Contract, batches: Sequence[Batch]) -> "pa.Table":
-    """Return the rows of batches: the contract's columns, the row's place in the load, and the batch it came with."""
+    """Return the rows of batches: the contract's columns, the row's place in the load, and the batch it came with.
+
+    Made in small parts: a long conversion would keep all other threads of a server from Python.
+    """
+    import pyarrow as pa
+
+    parts, place = [], 1
+    for batch in batches:
+        if batch.n_rows:
+            parts.append(_part(of, batch, place))
+        place += batch.n_rows + batch.n_rejects
+    if not parts:
+        parts = [_part(of, Batch(of.entity, 0, 0, 0, b"{}"), place)]
+    return pa.Table.from_batches(parts)
+
+
+def _part(of: Contract, batch: Batch, place: int) -> "pa.RecordBatch":
     import numpy as np
     import pyarrow as pa
 
-    columns: dict[str, list[Any]] = {column.name: [] for column in of.columns}
-    places, numbers = [], []
-    place = 1
-    for batch in batches:
-        told = orjson.loads(batch.rows)
-        told["received_at"] = [batch.received_at] * batch.n_rows
-        for name, values in columns.items():
-            values.extend(told.get(name) or [None] * batch.n_rows)
-        places.append(np.arange(place, place + batch.n_rows))
-        numbers.append(np.full(batch.n_rows, batch.number))
-        place += batch.n_rows + batch.n_rejects
-    arrays = {column.name: _array(column, columns[column.name]) for column in of.columns}
-    own = {v.SOURCE_ROW: pa.array(np.concatenate(places)), "batch": pa.array(np.concatenate(numbers))}
-    return pa.table({**arrays, **own})
+    told = orjson.loads(batch.rows)
+    nothing = [None] * batch.n_rows
+    told["received_at"] = [batch.received_at] * batch.n_rows
+    columns = {column.name: _array(column, told.get(column.name) or nothing) for column in of.columns}
+    columns[v.SOURCE_ROW] = pa.array(np.arange(place, place + batch.n_rows))
+    columns["batch"] = pa.array(np.full(batch.n_rows, batch.number))
+    return pa.record_batch(columns)
 
 
 def _array(column: Column, values: list[Any]) -> "pa.Array":

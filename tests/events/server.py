@@ -43,6 +43,7 @@ def application(parts, *, load_seconds=None):
 if __name__ == "__main__":
     import uvicorn
 
+    sys.setswitchinterval(0.001)
     folder, port, load_seconds = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None
     app = application(assemble(folder), load_seconds=float(load_seconds) if load_seconds else None)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
