@@ -54,7 +54,9 @@ class Client:
         return b"[" + ",".join(events).encode() + b"]"
 
     async def post(self, path: str, body: bytes) -> None:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
         started = time.perf_counter()
         self.writer.write(head.encode() + body)
         told = await self.reader.readuntil(b"\r\n\r\n")
@@ -82,7 +84,7 @@ async def flat_out(port: int, path: str, seconds: float) -> tuple[float, float, 
 
     started = time.perf_counter()
     await asyncio.gather(*map(work, clients))
-    return told(sum((client.latencies for client in clients), []), time.perf_counter() - started)
+    return told([each for client in clients for each in client.latencies], time.perf_counter() - started)
 
 
 def memory_mb(pid: int) -> float:
@@ -133,7 +135,7 @@ async def steady(port: int, pid: int, rate: int, seconds: float) -> None:
         started, before = time.perf_counter(), 0
         while time.perf_counter() < until - 1:
             await asyncio.sleep(10)
-            latencies = sum((client.latencies for client in clients), [])
+            latencies = [each for client in clients for each in client.latencies]
             for client in clients:
                 client.latencies = []
             _, p50, p99 = told(latencies or [0.0], 1)
@@ -164,10 +166,15 @@ def main() -> None:
         running = senders.collector(project, port, 30)
         try:
             senders.Sender(port).send("/v1/events", [{"event_type": "view"}])
-            print(f"start to first answer {time.perf_counter() - started:.2f} s; a body of 100 events: {len(Client(0, 'x').body()):,} bytes\n")
+            print(
+                f"start to first answer {time.perf_counter() - started:.2f} s; a body of 100 events: {len(Client(0, 'x').body()):,} bytes\n"
+            )
             print("| what | requests/s | events/s | p50 | p99 |\n|---|---|---|---|---|")
             figures = {}
-            for what, path in (("reads the body, answers constant bytes", "/drain"), ("on disk, 202", "/v1/events")) * 2:
+            for what, path in (
+                ("reads the body, answers constant bytes", "/drain"),
+                ("on disk, 202", "/v1/events"),
+            ) * 2:
                 figures[what] = rate, p50, p99 = asyncio.run(flat_out(port, path, chosen.seconds))
                 print(f"| {what} | {rate:,.0f} | {rate * BATCH:,.0f} | {p50:.1f} ms | {p99:.1f} ms |", flush=True)
             bare, durable = (each[0] for each in figures.values())

@@ -112,7 +112,9 @@ def replay(lake: Lake, settings: Settings, file: Path | None = None) -> Replay:
             groups[reject["source"], reject["table_name"], reject[v.LOAD_ID]].append((reject, cells))
     for (source, table, _), pairs in groups.items():
         if source == v.COLLECTOR:
-            done.reasons.append(f"{v.COLLECTOR}: {len(pairs)} {table} were told to their sender, who may send them corrected")
+            done.reasons.append(
+                f"{v.COLLECTOR}: {len(pairs)} {table} were told to their sender, who may send them corrected"
+            )
             continue
         _replay_load(lake, settings, _mapping(settings, source, table), pairs, done)
     done.n_open = lake.rejects().num_rows

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -412,15 +413,17 @@ def simulate(
     out: Path,
     truth: bool = False,
     dirt: bool = True,
+    start: date | None = None,
     tell: Tell = silent,
 ) -> dict[str, int]:
     """Write a simulated shop's files to ``out/data``, and its truth as Parquet to ``out/truth``; return bytes by file.
 
-    The same arguments write the same bytes. Raises UsageError if ``out/data`` holds something already.
+    ``start``: the first day; else the preset's own. The same arguments write the same bytes.
+    Raises UsageError if ``out/data`` holds something already.
     """
     from shopkeeper.simulator import simulate as simulate_shop
 
-    shop = simulate_shop(preset, customers=customers, days=days, seed=seed)
+    shop = simulate_shop(preset, customers=customers, days=days, seed=seed, start=start)
     if (out / "data").exists() and any((out / "data").iterdir()):
         raise UsageError(f"the folder to simulate into must be empty; {out / 'data'} is not. Name another with --out.")
     written: dict[str, int] = {}
@@ -440,3 +443,19 @@ def simulate(
             parquet.write_table(table, target)
             written[f"truth/{name}.parquet"] = target.stat().st_size
     return written
+
+
+def play(
+    preset: str, *, customers: int, days: int, seed: int, start: date, name: str
+) -> Iterator[list[tuple[str, str, dict[str, object]]]]:
+    """Yield, without end, what happens next in a simulated shop after its last day: kind, the field of its moment, fields.
+
+    What stands in one list happens at one stroke. ``name`` stands in every id. Raises UsageError for a preset that cannot be
+    played.
+    """
+    from shopkeeper.simulator import simulate as simulate_shop
+    from shopkeeper.simulator.playing import MOMENTS, happenings
+
+    shop = simulate_shop(preset, customers=customers, days=days, seed=seed, start=start)
+    strokes = happenings(shop, name)
+    return ([(each.kind, MOMENTS[each.kind], dict(each.fields)) for each in stroke] for stroke in strokes)

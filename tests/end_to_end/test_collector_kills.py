@@ -57,14 +57,20 @@ class Load:
                 if n % 5 == 0:
                     sender.send("/v1/events", events)  # a tracker that never heard the answer
                 lines = [
-                    {"order_id": f"{nth}-{n}", "product_id": "P1", "quantity": 1, "unit_price": 2, "ordered_at": now.isoformat()}
+                    {
+                        "order_id": f"{nth}-{n}",
+                        "product_id": "P1",
+                        "quantity": 1,
+                        "unit_price": 2,
+                        "ordered_at": now.isoformat(),
+                    }
                 ] * 2
                 sender.send("/v1/order_lines", lines)
                 self.lines.append(f"{nth}-{n}")
                 moved = {"product_id": "P1", "store_id": f"S{nth}", "quantity": -n, "moved_at": now.isoformat()}
                 sender.send("/v1/inventory_movements", [moved])
                 self.moved[f"S{nth}"] -= n
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told by finish()
             self.error = error
 
     def finish(self):
@@ -80,7 +86,9 @@ def test_killed_anywhere(tmp_path, run_shop):
     """
     folder = tmp_path / "shop"
     folder.mkdir()
-    (folder / "shopkeeper.toml").write_text('[shop]\nname = "killed"\n[collector]\nkeep_minutes = 1\nlive_minutes = 1\n', "utf-8")
+    (folder / "shopkeeper.toml").write_text(
+        '[shop]\nname = "killed"\n[collector]\nkeep_minutes = 1\nlive_minutes = 1\n', "utf-8"
+    )
     port = senders.free_port()
     chance = random.Random(KILLS)
     running = {"collector": senders.collector(folder, port), "loader": senders.loader(folder)}
@@ -116,4 +124,3 @@ def test_killed_anywhere(tmp_path, run_shop):
     assert {store: int(level) for store, level in levels} == dict(load.moved)
     assert [row for row in parts.serving.ledger().rows if row[-1] != 0] == []
     assert max(restarts, default=0) <= 5
-    print(f"{KILLS} kills, {len(load.events)} events, slowest restart {max(restarts, default=0):.2f} s")

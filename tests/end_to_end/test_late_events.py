@@ -57,7 +57,9 @@ def recount(sent, now):
     """The live numbers, counted from what was sent."""
     last = int(now.timestamp()) // 60
     inside = [
-        each for each in sent.values() if last - 30 < int(datetime.fromisoformat(each["occurred_at"]).timestamp()) // 60 <= last
+        each
+        for each in sent.values()
+        if last - 30 < int(datetime.fromisoformat(each["occurred_at"]).timestamp()) // 60 <= last
     ]
     revenue = sum(round(each["unit_price"] * 100) for each in inside if each["event_type"] == "purchase")
     return dict(Counter(each["event_type"] for each in inside)), revenue / 100, len(inside)

@@ -864,26 +864,60 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same shop.", min=0)] = 1,
     truth: Annotated[bool, typer.Option("--truth", help="Write what is true beside the data.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="Plant no faults.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let the history end yesterday, then play on in real time.")
+    ] = False,
+    rate: Annotated[
+        float, typer.Option(help="With --live: events or transactions a second.", metavar="RATE", min=0.001)
+    ] = 1.0,
+    to: Annotated[str, typer.Option(help="With --live: the collector.", metavar="URL")] = "http://127.0.0.1:8000",
+    key: Annotated[str | None, typer.Option(help="With --live: a key that may write events.", metavar="KEY")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="With --live: stop after so long.", metavar="SECONDS", min=0)
+    ] = None,
     as_json: JsonOption = False,
     project: IgnoredProject = HERE,  # noqa: ARG001
     profile: IgnoredProfile = "dev",  # noqa: ARG001
 ) -> None:
-    """Write a shop whose truth is known: its data in a preset's shape, faults in known places.
+    """Write a shop whose truth is known: its data in a preset's shape, faults in known places. Or play it live, too.
 
-    Example: shopkeeper simulate --preset uci_online_retail --customers 500 --days 200 --seed 7 --out export --truth
+    Examples: shopkeeper simulate --preset uci_online_retail --customers 500 --days 200 --seed 7 --out export --truth ·
+    shopkeeper simulate --preset us_retail --live --rate 5 --to http://127.0.0.1:8000 --out export
     """
+    from datetime import UTC, datetime, timedelta
+
     from shopkeeper import workflow
     from shopkeeper.apps.screen import print_json, progress
 
+    start = datetime.now(UTC).date() - timedelta(days) if live else None
     with progress(quiet=as_json) as tell:
         written = workflow.simulate(
-            preset, customers=customers, days=days, seed=seed, out=out, truth=truth, dirt=not clean, tell=tell
+            preset,
+            customers=customers,
+            days=days,
+            seed=seed,
+            out=out,
+            truth=truth,
+            dirt=not clean,
+            start=start,
+            tell=tell,
         )
     if as_json:
         print_json(written)
     else:
-        print(f"wrote {len(written):,} files, {sum(written.values()):,} bytes, to {out}")
+        print(f"wrote {len(written):,} files, {sum(written.values()):,} bytes, to {out}", flush=True)
         print(f"next: shopkeeper init shop --preset {preset} --path {out}/data && shopkeeper run --project shop")
+    if start is not None:
+        from shopkeeper.apps.player import play
+
+        play(
+            lambda name: workflow.play(preset, customers=customers, days=days, seed=seed, start=start, name=name),
+            to=to,
+            key=key,
+            rate=rate,
+            seconds=seconds,
+            as_json=as_json,
+        )
 
 
 @app.command()

@@ -54,7 +54,9 @@ class LiveRoutes:
         query = request.query_params
         try:
             limit = _whole(query.get("limit"), "limit")
-            rows = await asyncio.to_thread(self.live.stock, query.get("product_id"), query.get("store_id"), 100 if limit is None else limit)
+            rows = await asyncio.to_thread(
+                self.live.stock, query.get("product_id"), query.get("store_id"), 100 if limit is None else limit
+            )
         except Refusal as refusal:
             return refusal.response()
         except UsageError as error:
