@@ -141,7 +141,8 @@ async def steady(port: int, pid: int, rate: int, seconds: float) -> None:
             _, p50, p99 = told(latencies or [0.0], 1)
             print(
                 f"{time.perf_counter() - started:5.0f} s  {(sent - before) / 10:7.0f} events/s  p50 {p50:5.1f} ms  "
-                f"p99 {p99:5.1f} ms  slowest {max(latencies) * 1e3:5.0f} ms  visible after {max(delays[-20:], default=0):4.1f} s  "
+                f"p99 {p99:5.1f} ms  slowest {max(latencies) * 1e3:5.0f} ms  "
+                f"visible after {max(delays[-20:], default=0):4.1f} s  "
                 f"{memory_mb(pid):5.0f} MB",
                 flush=True,
             )
@@ -167,7 +168,8 @@ def main() -> None:
         try:
             senders.Sender(port).send("/v1/events", [{"event_type": "view"}])
             print(
-                f"start to first answer {time.perf_counter() - started:.2f} s; a body of 100 events: {len(Client(0, 'x').body()):,} bytes\n"
+                f"start to first answer {time.perf_counter() - started:.2f} s; "
+                f"a body of {BATCH} events: {len(Client(0, 'x').body()):,} bytes\n"
             )
             print("| what | requests/s | events/s | p50 | p99 |\n|---|---|---|---|---|")
             figures = {}
