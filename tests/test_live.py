@@ -106,11 +106,8 @@ def test_money_is_that_of_the_warehouse(parts, live, run_shop):
     live.refresh()
     before = live.numbers()
     assert before["revenue"] == pytest.approx(15.1666)
-    assert [(each["product_id"], each["revenue"], each["n_events"]) for each in before["top_products"]][0] == (
-        "MUG",
-        15.1667,
-        3,
-    )
+    first = before["top_products"][0]
+    assert (first["product_id"], first["revenue"], first["n_events"]) == ("MUG", 15.1667, 3)
     publish(parts, run_shop)
     live.refresh()
     after = live.numbers()

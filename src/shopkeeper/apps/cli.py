@@ -870,7 +870,7 @@ def simulate(
     rate: Annotated[
         float, typer.Option(help="With --live: events or transactions a second.", metavar="RATE", min=0.001)
     ] = 1.0,
-    to: Annotated[str, typer.Option(help="With --live: the collector.", metavar="URL")] = "http://127.0.0.1:8000",
+    to: Annotated[str, typer.Option(help="With --live: the collector.", metavar="URL")] = "http://127.0.0.1:8080",
     key: Annotated[str | None, typer.Option(help="With --live: a key that may write events.", metavar="KEY")] = None,
     seconds: Annotated[
         float | None, typer.Option(help="With --live: stop after so long.", metavar="SECONDS", min=0)
@@ -882,7 +882,7 @@ def simulate(
     """Write a shop whose truth is known: its data in a preset's shape, faults in known places. Or play it live, too.
 
     Examples: shopkeeper simulate --preset uci_online_retail --customers 500 --days 200 --seed 7 --out export --truth ·
-    shopkeeper simulate --preset us_retail --live --rate 5 --to http://127.0.0.1:8000 --out export
+    shopkeeper simulate --preset us_retail --live --rate 5 --to http://127.0.0.1:8080 --out export
     """
     from datetime import UTC, datetime, timedelta
 

@@ -26,11 +26,11 @@ class Post:
     """One connection to a collector; sends the same again, ever more slowly, until it is taken."""
 
     def __init__(self, to: str, key: str | None) -> None:
-        """Send to a URL such as http://127.0.0.1:8000. Raises UsageError if it is none."""
+        """Send to a URL such as http://127.0.0.1:8080. Raises UsageError if it is none."""
         parts = urlsplit(to)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise UsageError(
-                f"--to must be the URL of a collector, such as http://127.0.0.1:8000; got {to!r}. Correct it."
+                f"--to must be the URL of a collector, such as http://127.0.0.1:8080; got {to!r}. Correct it."
             )
         self.to = to
         self.host, self.port, self.prefix = parts.hostname, parts.port, parts.path.rstrip("/")

@@ -38,7 +38,7 @@ def test_each_line_gives_its_answer(tmp_path):
     with TestClient(event_server.application(assemble(tmp_path))) as client:
         for call, answer in lines:
             words = shlex.split(call)
-            path = next(word for word in words if word.startswith("localhost")).removeprefix("localhost:8000")
+            path = next(word for word in words if word.startswith("localhost")).removeprefix("localhost:8080")
             if "-d" in words:
                 told = client.post(path, content=words[words.index("-d") + 1]).json()
             else:

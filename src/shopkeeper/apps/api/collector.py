@@ -8,11 +8,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from shopkeeper.apps.api.errors import JSON, Refusal
+from shopkeeper.apps.api.errors import JSON, RefusalError
 from shopkeeper.errors import ContractError, StorageError, TooLargeError, TransientError
 
 SCOPE = "events"
 """What a key must be allowed to call these routes."""
+ABOUT = {
+    "/v1/events": "Take one event or a batch; 202 means on disk",
+    "/v1/order_lines": "Take one order line or a batch; 202 means on disk",
+    "/v1/inventory_movements": "Take one inventory movement or a batch; 202 means on disk",
+}
+SEGMENT = "Take a message, or a batch, of a tracker that speaks Segment's HTTP API; 200 means on disk"
+REFUSALS = {
+    400: "it is no JSON, or no gzip",
+    413: "it is larger than collector.largest_mb, or holds too many things",
+    415: "its Content-Encoding is neither gzip nor none",
+    422: "nothing in it fits the contract",
+    503: "the log cannot be written, or too much waits for it; nothing was taken",
+}
+"""Status of an answer that is an error, and when."""
 RETRY_SECONDS = 1
 LISTED = 100
 """So many rejects stand in an answer that is an error as a whole; all of them are in quarantine."""
@@ -60,7 +74,7 @@ class Takes(Protocol):
 
 
 def routes(collector: Any) -> list[BaseRoute]:
-    """Return the routes of a collector (see ``Takes``); each has its ``scope`` and the ``summary`` of its docstring."""
+    """Return the routes of a collector (see ``Takes``); each has its ``scope``, and what it is ``about``."""
     takes: Takes = collector
     table: dict[str, tuple[Callable[[bytes], Awaitable[Receipt]], bool]] = {
         "/v1/events": (takes.events, False),
@@ -72,6 +86,7 @@ def routes(collector: Any) -> list[BaseRoute]:
     for path, (take, is_segment) in table.items():
         route = Route(path, _endpoint(takes, take, is_segment=is_segment), methods=["POST"])
         route.scope = SCOPE  # type: ignore[attr-defined] # read by whoever checks keys
+        route.about = SEGMENT if is_segment else ABOUT[path]  # type: ignore[attr-defined]
         found.append(route)
     return found
 
@@ -82,7 +97,7 @@ def _endpoint(
     async def endpoint(request: Request) -> Response:
         try:
             return _answer(await take(await _body(request, takes)), is_segment=is_segment)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return refusal.response()
         except (ContractError, StorageError, TransientError) as error:
             return _refusal(error).response()
@@ -108,7 +123,7 @@ async def _body(request: Request, takes: Takes) -> bytes:
     if encoding == "gzip":
         return takes.unpacked(body)
     if encoding != "identity":
-        raise Refusal(
+        raise RefusalError(
             415, "unsupported_encoding", f"Content-Encoding must be gzip or none; got {encoding!r}. Send it plain."
         )
     return body
@@ -121,7 +136,7 @@ def _answer(receipt: Receipt, *, is_segment: bool) -> Response:
             f"a request must hold something that fits the contract; all {len(receipt.rejects)} are in quarantine with "
             f"their reasons. Correct what details say; sending the same again would change nothing."
         )
-        raise Refusal(422, "nothing_accepted", sentence, receipt.rejects[:LISTED])
+        raise RefusalError(422, "nothing_accepted", sentence, receipt.rejects[:LISTED])
     told = {
         "accepted": receipt.n_accepted,
         "rejected": len(receipt.rejects),
@@ -134,11 +149,11 @@ def _answer(receipt: Receipt, *, is_segment: bool) -> Response:
     return Response(orjson.dumps(told), 202, media_type=JSON)
 
 
-def _refusal(error: Exception) -> Refusal:
+def _refusal(error: Exception) -> RefusalError:
     """Return the answer for an error below: what is wrong with the request, or with the log."""
     if isinstance(error, TooLargeError):
-        return Refusal(413, "too_large", str(error))
+        return RefusalError(413, "too_large", str(error))
     if isinstance(error, ContractError):
-        return Refusal(400, "malformed", str(error))
+        return RefusalError(400, "malformed", str(error))
     code = "busy" if isinstance(error, TransientError) else "log_unavailable"
-    return Refusal(503, code, str(error), headers={"Retry-After": str(RETRY_SECONDS)})
+    return RefusalError(503, code, str(error), headers={"Retry-After": str(RETRY_SECONDS)})

@@ -13,7 +13,7 @@ from starlette.responses import Response
 JSON = "application/json"
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that is answered with an error; raised anywhere below a route, turned into a response at its rim."""
 
     def __init__(

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from shopkeeper.apps.api.errors import JSON, Refusal
+from shopkeeper.apps.api.errors import JSON, RefusalError
 from shopkeeper.errors import UsageError
 
 SCOPE = "aggregates"
 """What a key must be allowed to call these routes."""
 MOST_STREAMS = 100
+REFUSALS = {422: "a parameter is out of its range", 503: "as many streams are open as may be"}
+"""Status of an answer that is an error, and when."""
 SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
 RETRY_SECONDS = 5
@@ -46,7 +48,7 @@ class LiveRoutes:
         """Return the numbers of the last minutes. Query: minutes, top."""
         try:
             return Response(self._bytes(*_asked(request)), media_type=JSON, headers={"Cache-Control": "no-store"})
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return refusal.response()
 
     async def stock(self, request: Request) -> Response:
@@ -57,10 +59,10 @@ class LiveRoutes:
             rows = await asyncio.to_thread(
                 self.live.stock, query.get("product_id"), query.get("store_id"), 100 if limit is None else limit
             )
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return refusal.response()
         except UsageError as error:
-            return Refusal(422, "invalid_parameter", str(error)).response()
+            return RefusalError(422, "invalid_parameter", str(error)).response()
         return Response(orjson.dumps({"stock": rows}), media_type=JSON, headers={"Cache-Control": "no-store"})
 
     async def stream(self, request: Request) -> Response:
@@ -68,11 +70,13 @@ class LiveRoutes:
         try:
             asked = _asked(request)
             self._bytes(*asked)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return refusal.response()
         if self.n_streams >= MOST_STREAMS:
             sentence = f"at most {MOST_STREAMS} streams are open at once. Come again, or ask /v1/live."
-            return Refusal(503, "too_many_streams", sentence, headers={"Retry-After": str(RETRY_SECONDS)}).response()
+            return RefusalError(
+                503, "too_many_streams", sentence, headers={"Retry-After": str(RETRY_SECONDS)}
+            ).response()
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._events(*asked), media_type="text/event-stream", headers=headers)
 
@@ -101,23 +105,28 @@ class LiveRoutes:
             try:
                 told = orjson.dumps(self.live.numbers(minutes, top))
             except UsageError as error:
-                raise Refusal(422, "invalid_parameter", str(error)) from None
+                raise RefusalError(422, "invalid_parameter", str(error)) from None
             self._made = {key: each for key, each in self._made.items() if now - each[0] < SECONDS}
             self._made[minutes, top] = (now, told)
         return told
 
 
 def routes(live: Any) -> list[BaseRoute]:
-    """Return the routes of live numbers (see ``Numbers``); each has its ``scope``."""
+    """Return the routes of live numbers (see ``Numbers``); each has its ``scope``, and what it is ``about``."""
     answers = LiveRoutes(live)
     found: list[BaseRoute] = []
-    for path, endpoint in (
-        ("/v1/live", answers.numbers),
-        ("/v1/live/stock", answers.stock),
-        ("/v1/live/stream", answers.stream),
+    for path, endpoint, about in (
+        ("/v1/live", answers.numbers, "Tell the numbers of the last minutes"),
+        ("/v1/live/stock", answers.stock, "Tell stock on hand, movements of the last seconds included"),
+        (
+            "/v1/live/stream",
+            answers.stream,
+            "Send the numbers of the last minutes once a second, as server-sent events",
+        ),
     ):
         route = Route(path, endpoint, methods=["GET"])
         route.scope = SCOPE  # type: ignore[attr-defined] # read by whoever checks keys
+        route.about = about  # type: ignore[attr-defined]
         found.append(route)
     return found
 
@@ -132,5 +141,5 @@ def _whole(text: str | None, name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise Refusal(422, "invalid_parameter", f"{name} must be a whole number; got {text[:20]!r}. Correct it.")
+        raise RefusalError(422, "invalid_parameter", f"{name} must be a whole number; got {text[:20]!r}. Correct it.")
     return int(text)
