@@ -558,6 +558,8 @@ def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
         where = f"[sources.{name}]"
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} must be a table; got {raw!r}. Write [sources.{name}] and its keys below.")
+        if name == v.COLLECTOR:
+            raise SettingsError(f"a source must not be called {name}: that is what comes in by HTTP. Rename {where}.")
         own = dict(raw)
         if not isinstance(own.get("tables", {}), dict):
             raise SettingsError(

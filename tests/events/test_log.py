@@ -1,5 +1,6 @@
 """What the log acknowledged is on disk; what it refused is nowhere; it recovers as soon as the disk does."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -60,6 +61,32 @@ def test_many_at_once_share_a_commit(log):
     for each in threads:
         each.join()
     assert sorted(found) == list(range(1, 401))
+
+
+def test_who_stops_waiting_harms_nobody(log):
+    """A request that is given up while it waits leaves the writer alive; its batch is on disk all the same."""
+
+    async def give_up():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await asyncio.wrap_future(log.append(batch("given up")))
+
+    log.append(batch("first")).result()
+    with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        asyncio.run(give_up())
+        other.execute("rollback")
+    assert log.append(batch("next")).result(timeout=10) == 3
+    assert texts(log) == ["first", "given up", "next"]
+
+
+def test_room_is_given_back(log):
+    """Once what it holds is trimmed, the file is small again."""
+    for _ in range(40):
+        log.append(batch("x" * 500_000)).result()
+    log.trim({"events": 40}, received_before=100)
+    with closing(sqlite3.connect(log.path)) as other:
+        assert other.execute("pragma page_count").fetchone()[0] < 2100
 
 
 def test_back_pressure_comes_before_memory_grows(tmp_path):

@@ -35,6 +35,8 @@ class Collector:
         """Write to ``log``; refuse bodies over ``largest_mb``; ``clock`` gives microseconds since 1970."""
         self.log = log
         self.largest_bytes = int(largest_mb * 1e6)
+        self.most_held_bytes = max(log.waiting_bytes, self.largest_bytes)
+        """So many bytes of bodies may be in hand at once, before anything of them is read."""
         self.clock = clock
         self.n_accepted = 0
         self.n_rejected = 0

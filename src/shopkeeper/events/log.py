@@ -20,7 +20,10 @@ from shopkeeper.errors import StorageError, TransientError
 BUSY_SECONDS = 2.0
 CHECKPOINT_PAGES = 4000
 TRIM_BATCHES = 200
-"""So many batches are deleted in one transaction, so that no writer waits long."""
+VACUUM_PAGES = 1000
+"""So many batches are deleted, and pages given back to the disk, in one transaction, so that no writer waits long."""
+KEPT_PAGES = 2000
+"""So many free pages stay in the file for what comes next."""
 
 _SCHEMA = """
 create table if not exists log (name text primary key, value text not null) strict;
@@ -97,6 +100,8 @@ class Log:
                     f"Send the same again later."
                 )
             waiting = _Waiting(batch)
+            # Whoever stops waiting cannot take back what may be on disk already.
+            waiting.answer.set_running_or_notify_cancel()
             self._waiting.append(waiting)
             self._n_waiting += 1
             self._n_bytes += batch.size
@@ -240,8 +245,8 @@ class Log:
                     deleted += n_rows
                     if n_rows < TRIM_BATCHES:
                         break
-            if deleted:
-                connection.execute("pragma incremental_vacuum").fetchall()
+            while deleted and connection.execute("pragma freelist_count").fetchone()[0] > KEPT_PAGES:
+                connection.execute(f"pragma incremental_vacuum({VACUUM_PAGES})").fetchall()
         return deleted
 
     @contextmanager

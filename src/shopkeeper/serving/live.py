@@ -1,6 +1,6 @@
 """The last minutes, without waiting for a build: what the published version holds + what the log holds beyond it.
 
-Each event counts once, by its id: against all ids of the version, and against those of the log since (the last three to six
+Each event counts once, by its id: against all ids of the version, and against those of the log since (at least the last 2.8
 million are remembered, in memory that does not grow). Counts are kept by minute of ``occurred_at``; stock is the version's
 level plus the movements since.
 """

@@ -174,6 +174,19 @@ def test_too_much_at_once_is_503_busy(client, shop):
     assert answer.headers["Retry-After"] == "1"
 
 
+def test_bodies_in_hand_are_bounded(client, shop):
+    """While too many bytes of requests are in hand: 503 busy; what was in hand is given back."""
+    most, shop.collector.most_held_bytes = shop.collector.most_held_bytes, 10
+    answer = client.post("/v1/events", json=VIEW)
+    shop.collector.most_held_bytes = most
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+    for _ in range(3):
+        assert client.post("/v1/events", content=b" " * 1_500_000).status_code == 400
+    shop.collector.most_held_bytes = 1_600_000
+    assert client.post("/v1/events", content=b" " * 1_500_000).status_code == 400
+    shop.collector.most_held_bytes = most
+
+
 def test_every_route_has_a_scope(shop):
     """Whoever checks keys reads which scope a route needs."""
     assert {route.scope for route in collector.routes(shop.collector)} == {"events"}

@@ -56,6 +56,7 @@ class Takes(Protocol):
     """What the routes need of a collector (see shopkeeper.events.collector.Collector)."""
 
     largest_bytes: int
+    most_held_bytes: int
 
     def unpacked(self, body: bytes) -> bytes:
         """Return the content of a gzip body."""
@@ -82,51 +83,70 @@ def routes(collector: Any) -> list[BaseRoute]:
         "/v1/inventory_movements": (takes.inventory_movements, False),
         **{f"/v1/{call}": (takes.segment, True) for call in ("track", "batch", "page", "screen", "identify")},
     }
+    hands = Hands(takes)
     found: list[BaseRoute] = []
     for path, (take, is_segment) in table.items():
-        route = Route(path, _endpoint(takes, take, is_segment=is_segment), methods=["POST"])
+        route = Route(path, _endpoint(hands, take, is_segment=is_segment), methods=["POST"])
         route.scope = SCOPE  # type: ignore[attr-defined] # read by whoever checks keys
         route.about = SEGMENT if is_segment else ABOUT[path]  # type: ignore[attr-defined]
         found.append(route)
     return found
 
 
+class Hands:
+    """The bodies that are in hand at once, bounded, so that many large requests cannot fill the memory before any is read."""
+
+    def __init__(self, takes: Takes) -> None:
+        """Hold for a collector as much as it says."""
+        self.takes = takes
+        self.n_bytes = 0
+
+    async def body(self, request: Request, held: list[int]) -> bytes:
+        """Return the body, read no further than what is taken; unpacked if it is gzip. ``held`` grows by what is in hand."""
+        largest = self.takes.largest_bytes
+        announced = request.headers.get("content-length", "")
+        too_large = TooLargeError(f"a request must hold at most {largest:,} bytes. Send it in parts.")
+        if announced.isdigit() and int(announced) > largest:
+            raise too_large
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > largest:
+                raise too_large
+            self.n_bytes += len(part)
+            held.append(len(part))
+            if self.n_bytes > self.takes.most_held_bytes:
+                raise TransientError(
+                    f"at most {self.takes.most_held_bytes:,} bytes of requests are held at once. Send the same again later."
+                )
+            parts.append(part)
+        return self._plain(b"".join(parts), request.headers.get("content-encoding", "identity").lower())
+
+    def _plain(self, body: bytes, encoding: str) -> bytes:
+        if encoding == "gzip":
+            return self.takes.unpacked(body)
+        if encoding != "identity":
+            said = f"Content-Encoding must be gzip or none; got {encoding!r}. Send it plain."
+            raise RefusalError(415, "unsupported_encoding", said)
+        return body
+
+
 def _endpoint(
-    takes: Takes, take: Callable[[bytes], Awaitable[Receipt]], *, is_segment: bool
+    hands: Hands, take: Callable[[bytes], Awaitable[Receipt]], *, is_segment: bool
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        held: list[int] = []
         try:
-            return _answer(await take(await _body(request, takes)), is_segment=is_segment)
+            return _answer(await take(await hands.body(request, held)), is_segment=is_segment)
         except RefusalError as refusal:
             return refusal.response()
         except (ContractError, StorageError, TransientError) as error:
             return _refusal(error).response()
+        finally:
+            hands.n_bytes -= sum(held)
 
     return endpoint
-
-
-async def _body(request: Request, takes: Takes) -> bytes:
-    """Return the body, read no further than what is taken; unpacked if it is gzip."""
-    announced = request.headers.get("content-length", "")
-    too_large = TooLargeError(f"a request must hold at most {takes.largest_bytes:,} bytes. Send it in parts.")
-    if announced.isdigit() and int(announced) > takes.largest_bytes:
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > takes.largest_bytes:
-            raise too_large
-        parts.append(part)
-    body = b"".join(parts)
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding == "gzip":
-        return takes.unpacked(body)
-    if encoding != "identity":
-        raise RefusalError(
-            415, "unsupported_encoding", f"Content-Encoding must be gzip or none; got {encoding!r}. Send it plain."
-        )
-    return body
 
 
 def _answer(receipt: Receipt, *, is_segment: bool) -> Response:
