@@ -48,7 +48,9 @@ def _print(done: "Loaded", *, as_json: bool) -> None:
         rejected = f", {each.rows_quarantined:,} quarantined" if each.rows_quarantined else ""
         again = f", {each.rows_resent:,} sent again" if each.rows_resent else ""
         print(f"{each.entity}: {each.rows_loaded:,} rows loaded{again}{rejected} ({each.item})", flush=True)
-    if not done.loads:
+    if done.n_trimmed:
+        print(f"trimmed {done.n_trimmed:,} batches that the log need not keep", flush=True)
+    elif not done.loads:
         print("nothing new in the log", flush=True)
 
 
