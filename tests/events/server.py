@@ -1,4 +1,7 @@
-"""A small application of the collector's and the live routes alone, run by uvicorn on a port: `python server.py DIR PORT`."""
+"""A small application of the collector's and the live routes alone, run by uvicorn on a port.
+
+`python server.py DIR PORT [SECONDS]`: with the loader beside it, if told how often it loads.
+"""
 
 import sys
 from contextlib import asynccontextmanager
@@ -9,41 +12,38 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from shopkeeper.apps.api import collector, live
+from shopkeeper.apps.api.beside import collecting
 from shopkeeper.assembly import assemble
 
 
+async def drain(request):
+    """Read the body and answer constant bytes: what the collector is measured against."""
+    await request.body()
+    return PlainTextResponse(b"x" * 100)
+
+
 def application(parts, *, load_seconds=None):
-    """The routes of a project's collector and live numbers; with a loader, if told how often it loads."""
+    """The routes of a project's collector and live numbers; without a loader, unless told how often it loads."""
 
     @asynccontextmanager
-    async def lifespan(_app):
+    async def alone(_app):
         parts.live.start()
-        loader = parts.loader(load_seconds) if load_seconds is not None else None
-        if loader:
-            loader.start()
         yield
         parts.live.stop()
-        if loader:
-            loader.stop()
         parts.collector.close()
 
-    routes = [*collector.routes(parts.collector), *live.routes(parts.live)]
+    @asynccontextmanager
+    async def together(_app):
+        async with collecting(parts, load_seconds=load_seconds):
+            yield
 
-    async def bare(_request):
-        return PlainTextResponse(b"x" * 100)
-
-    async def drain(request):
-        await request.body()
-        return PlainTextResponse(b"x" * 100)
-
-    routes += [Route("/bare", bare), Route("/drain", drain, methods=["POST"])]
-    return Starlette(routes=routes, lifespan=lifespan)
+    routes = [*collector.routes(parts.collector), *live.routes(parts.live), Route("/drain", drain, methods=["POST"])]
+    return Starlette(routes=routes, lifespan=alone if load_seconds is None else together)
 
 
 if __name__ == "__main__":
     import uvicorn
 
-    sys.setswitchinterval(0.001)
-    folder, port, load_seconds = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None
-    app = application(assemble(folder), load_seconds=float(load_seconds) if load_seconds else None)
+    folder, port, load_seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else None
+    app = application(assemble(folder), load_seconds=load_seconds)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
