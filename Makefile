@@ -1,11 +1,11 @@
-# make setup | demo | test | lint | bench | docs | truth: each works on a fresh clone with Python 3.11, make and the package registries.
+# make setup | demo | test | soak | lint | bench | docs | truth: each works on a fresh clone with Python 3.11, make and the package registries.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo-shop
 
-.PHONY: setup demo test lint bench docs truth clean
+.PHONY: setup demo test soak lint bench docs truth clean
 
 setup: $(READY)
 
@@ -30,6 +30,10 @@ endif
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# A hundred kills of collector and loader, and a million late, duplicated and reordered events; some minutes.
+soak: setup
+	SHOPKEEPER_COLLECTOR_KILLS=100 SHOPKEEPER_EVENTS=1000000 $(BIN)/python -m pytest tests/end_to_end/test_collector_kills.py tests/end_to_end/test_late_events.py
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,6 +44,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python docs/make_tables.py
+	$(BIN)/python docs/make_api.py
 
 # What models are worth against the truth of simulated shops, written into docs/models.md.
 truth: setup

@@ -158,6 +158,8 @@ def test_settings_do_not_change(read):
         ("[sources]\norders = 5\n", ["[sources.orders]", "a table", "5"]),
         ('[sources.orders]\npath = "x"\n', ["[sources.orders]", "neither a preset nor tables", "preset ="]),
         ('[sources.orders]\ntables = "x"\n', ["[sources.orders.tables]", "'x'"]),
+        ('[sources.collector]\npath = "x"\n', ["collector", "HTTP", "Rename"]),
+        ("[collector]\nkeep_minutes = 10\n" + OWN, ["collector.keep_minutes", "at least 30", "10"]),
         ("[shop\n" + OWN, [FILE, "TOML", "line 1"]),
     ],
 )

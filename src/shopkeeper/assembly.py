@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from shopkeeper import vocabulary as v
+from shopkeeper.access import Key, Keys
+from shopkeeper.errors import ShopkeeperError
+from shopkeeper.events import Collector, Log
 from shopkeeper.lake import Lake
+from shopkeeper.loader import Loaded, Loader, load_events
 from shopkeeper.models.baskets import Baskets
 from shopkeeper.models.churn import Churn
 from shopkeeper.models.demand import Demand
@@ -21,12 +25,16 @@ from shopkeeper.models.segments import Segments
 from shopkeeper.models.stock_advice import Policy
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
-from shopkeeper.serving import Serving
+from shopkeeper.serving import Live, Serving
+from shopkeeper.serving.editions import Editions
+from shopkeeper.serving.prediction_log import LatestPredictions, PredictionLog
 from shopkeeper.settings import Settings, listed, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
 from shopkeeper.training import Studio
 from shopkeeper.warehouse import Warehouse
+
+__all__ = ["SUBJECT_CLASSES", "Key", "Keys", "Shopkeeper", "assemble", "subjects", "variables"]
 
 SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.SEGMENTS: Segments,
@@ -74,6 +82,51 @@ class Shopkeeper:
     def serving(self) -> Serving:
         """The questions to the current version."""
         return Serving(self.published)
+
+    @cached_property
+    def editions(self) -> Editions:
+        """The version that a server answers from, exchanged when another is published."""
+        return Editions(self.published, subjects(self.settings))
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of the API."""
+        return Keys(self.settings.home)
+
+    @cached_property
+    def prediction_log(self) -> PredictionLog:
+        """Where predictions served are noted."""
+        return LatestPredictions()
+
+    @cached_property
+    def log(self) -> Log:
+        """The collector's durable log."""
+        chosen = self.settings.collector
+        return Log(self.settings.log, waiting_mb=chosen.waiting_mb, waiting_requests=chosen.waiting_requests)
+
+    @cached_property
+    def collector(self) -> Collector:
+        """What takes events, order lines and inventory movements."""
+        return Collector(self.log, largest_mb=self.settings.collector.largest_mb)
+
+    @cached_property
+    def live(self) -> Live:
+        """The numbers of the last minutes."""
+        return Live(self.published, self.log, minutes=self.settings.collector.live_minutes)
+
+    def load_events(self) -> Loaded:
+        """Bring the log to the lake, once; whoever calls holds the profile."""
+        contained = [version.log_cursors for version in self.published.versions()]
+        return load_events(self.log, self.lake, contained=contained, keep_minutes=self.settings.collector.keep_minutes)
+
+    def loader(
+        self,
+        every_seconds: float | None = None,
+        on_round: Callable[[Loaded | ShopkeeperError], None] = lambda _done: None,
+    ) -> Loader:
+        """Return a loader that brings the log to the lake again and again, as often as the settings say if not told."""
+        seconds = self.settings.collector.load_seconds if every_seconds is None else every_seconds
+        return Loader(self.settings.home, self.load_events, every_seconds=seconds, on_round=on_round)
 
     @cached_property
     def registry(self) -> Registry:

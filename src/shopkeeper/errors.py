@@ -9,6 +9,7 @@ The tree::
     │   └── QueryError       SQL that the published version refuses
     ├── DataError            exit code 1: the data breaks a rule
     │   ├── ContractError    a file or table whose shape does not fit its contract
+    │   │   └── TooLargeError    more was sent at once than is taken at once
     │   ├── LedgerError      rows or money that do not balance
     │   ├── BuildError       a model or a test of the warehouse failed
     │   └── ModelError       the data, or a model of older columns, do not allow to train, score or promote
@@ -52,6 +53,10 @@ class DataError(ShopkeeperError):
 
 class ContractError(DataError):
     """A file or table does not have the shape that its contract asks for."""
+
+
+class TooLargeError(ContractError):
+    """More was sent at once than is taken at once; in parts, it would be taken."""
 
 
 class LedgerError(DataError):

@@ -76,6 +76,8 @@ class Incoming:
 
     ``rows_read`` is asked for after the last pair. ``resolves``: ids of rejects that this load closes.
     ``staged``: rows written to a file already; ``pairs`` is not looked at then.
+    ``is_new``: the caller knows, by its cursor, that nothing of it was loaded before, so that it is not compared with what is.
+    ``n_resent``: rows that the caller left out because they stand twice in what was sent.
     ``beside``: ids of loads whose rows stood in the same file as these, so that equal ones are further copies.
     """
 
@@ -93,6 +95,8 @@ class Incoming:
     resolves: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     staged: "Staged | None" = None
+    is_new: bool = False
+    n_resent: int = 0
 
 
 @dataclass
@@ -224,6 +228,8 @@ class Lake:
                 self._refuse_lost(order)
             else:
                 order.append(v.LOADS)
+            for name in self._schemas.keys() - set(order):
+                self._add_columns(name)
             for name in order:
                 of = CONTRACTS.get(name)
                 DeltaTable.create(
@@ -233,6 +239,15 @@ class Lake:
                     partition_by=[MONTH] if of and of.moment else None,
                     description=f"{_FORMAT_TEXT}{FORMAT}",
                 )
+
+    def _add_columns(self, name: str) -> None:
+        """Give a table that an older Shopkeeper made the columns that its contract has won since; older rows hold nulls."""
+        import pyarrow as pa
+        from deltalake import Schema
+
+        present = {field.name for field in self._table(name).schema().fields}
+        if missing := [field for field in self._schemas[name] if field.name not in present]:
+            self._table(name).alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))
 
     def _refuse_newer(self) -> None:
         written = (self._table(v.LOADS).metadata().description or "").removeprefix(_FORMAT_TEXT)
@@ -623,6 +638,8 @@ class _Loading:
 
     def _earlier(self) -> list[str]:
         """Return the committed loads of this source and entity whose span of moments meets this one's."""
+        if self.incoming.is_new:
+            return []
         loads = [
             load
             for load in self.lake.loads()
@@ -656,7 +673,8 @@ class _Loading:
         if not self._rejects:
             return 0, 0
         rejects = pa.Table.from_batches(self._rejects)
-        before = self.lake.read(v.REJECTS)
+        schema = self.lake._schemas[v.REJECTS]  # noqa: SLF001
+        before = schema.empty_table() if self.incoming.is_new else self.lake.read(v.REJECTS)
         with connect(scratch=self.lake.scratch) as connection:
             connection.register("incoming", rejects)
             connection.register("before", before)
@@ -680,7 +698,7 @@ class _Loading:
                 """
             ).to_arrow_table()
         if new.num_rows:
-            self._append(v.REJECTS, new.cast(self.lake._schemas[v.REJECTS]))  # noqa: SLF001
+            self._append(v.REJECTS, new.cast(schema))
         return new.num_rows, rejects.num_rows - new.num_rows
 
     def _append(self, table: str, data: Any) -> None:
@@ -698,6 +716,7 @@ class _Loading:
         import pyarrow as pa
 
         incoming = self.incoming
+        resent += incoming.n_resent
         rows_read = int(incoming.rows_read() if callable(incoming.rows_read) else incoming.rows_read)
         if rows_read != loaded + resent + quarantined:
             raise LedgerError(

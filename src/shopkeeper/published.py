@@ -19,9 +19,15 @@ from shopkeeper.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
 
 CATALOG = "shop"
 TRIES = 3
+KNOWN_IDS = {
+    v.EVENTS: ("core.events", "event_id", "has_given_id"),
+    v.INVENTORY_MOVEMENTS: ("core.inventory_movements", "movement_id", "movement_id is not null"),
+}
+"""Of which tables a version keeps the ids apart: kind → table, column, and which rows have one that was given."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class Version:
     """One published version: its number, when it was made, of which build, from which lake versions, and its tables.
 
     ``tables``: ``schema.table`` → rows. ``models``: subject → the model version that serves with it; its files stand
-    beside the tables. ``is_current`` tells whether the pointer names it.
+    beside the tables. ``log_cursors``: kind of things that the collector takes → the last place in its log that the version
+    holds. ``is_current`` tells whether the pointer names it.
     """
 
     number: int
@@ -38,6 +45,7 @@ class Version:
     lake_versions: dict[str, int]
     tables: dict[str, int]
     models: dict[str, str] = field(default_factory=dict)
+    log_cursors: dict[str, str] = field(default_factory=dict)
     is_current: bool = False
 
 
@@ -88,14 +96,17 @@ class Published:
         *,
         build_id: str,
         lake_versions: dict[str, int],
+        log_cursors: Mapping[str, str] | None = None,
         models: Mapping[str, tuple[str, Path]] | None = None,
         keeps_rollback: bool = False,
+        beside: Callable[["duckdb.DuckDBPyConnection", Path], object] | None = None,
         tell: Callable[[str, int, int], None] = lambda _table, _done, _all: None,
     ) -> Version:
         """Copy the builder's closed database into a new version and point to it.
 
         ``models``: subject → model version and the folder of its files, which are copied beside the tables, so that a
-        rollback takes the models back with them. ``tell(table, done, all)`` is called before each table.
+        rollback takes the models back with them. ``beside(connection, folder)`` writes further files made of the new tables;
+        ``tell(table, done, all)`` is called before each table.
         If a version holds this build already, only the pointer moves to it; with ``keeps_rollback``, not even that where
         somebody went back from it on purpose.
         Returns the version that is current then. Raises StorageError if the disk refuses; the pointer then stays.
@@ -115,9 +126,18 @@ class Published:
         shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
-            tables = _copy_tables(warehouse, draft / "shop.duckdb", tell)
+            tables = _copy_tables(warehouse, draft, beside, tell)
+            _write_known_ids(draft, tables)
             chosen = {subject: name for subject, (name, _) in (models or {}).items()}
-            version = Version(number, datetime.now(UTC).isoformat(), build_id, lake_versions, tables, chosen)
+            version = Version(
+                number,
+                datetime.now(UTC).isoformat(),
+                build_id,
+                lake_versions,
+                tables,
+                chosen,
+                log_cursors=dict(log_cursors or {}),
+            )
             for subject, (_, folder) in (models or {}).items():
                 shutil.copytree(folder, draft / "models" / subject)
             told = {key: value for key, value in asdict(version).items() if key != "is_current"}
@@ -160,11 +180,33 @@ class Published:
         self._point(number, rolled_back=number != max(versions))
         return Version(**{**asdict(versions[number]), "is_current": True})
 
+    def version(self, number: int) -> Version | None:
+        """Return a version that is kept, or None."""
+        try:
+            told = json.loads((self._folder(number) / "manifest.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return Version(**{**told, "is_current": number == self.current()})
+
+    def folder(self, number: int) -> Path:
+        """Return where a version's files stand, for reading."""
+        return self._folder(number)
+
     def model(self, subject: str, number: int | None = None) -> Path | None:
         """Return the folder of the model that serves with a version (the current one if None), or None without one."""
         chosen = number if number is not None else self.current()
         folder = self._folder(chosen) / "models" / subject if chosen is not None else None
         return folder if folder is not None and folder.is_dir() else None
+
+    def known_ids(self, kind: str, number: int) -> "np.ndarray":
+        """Return the sorted numbers of the ids that a version holds (see KNOWN_IDS), read from disk as they are asked for.
+
+        Empty for a version that keeps none.
+        """
+        import numpy as np
+
+        file = self._folder(number) / f"{kind}_ids.npy"
+        return np.load(file, mmap_mode="r") if file.exists() else np.empty(0, np.uint64)
 
     def open(self, number: int | None = None) -> "duckdb.DuckDBPyConnection":
         """Open the current version (or one by number) for reading, fenced: no file, no setting, no writing.
@@ -174,8 +216,10 @@ class Published:
         """
         return self.open_numbered(number)[1]
 
-    def open_numbered(self, number: int | None = None) -> tuple[int, "duckdb.DuckDBPyConnection"]:
-        """Open as ``open`` does, and tell which version it is."""
+    def open_numbered(
+        self, number: int | None = None, *, threads: int | None = None, memory_gb: float | None = None
+    ) -> tuple[int, "duckdb.DuckDBPyConnection"]:
+        """Open as ``open`` does, and tell which version it is; ``threads`` and ``memory_gb`` bound its queries."""
         import duckdb
 
         for _ in range(TRIES):
@@ -186,7 +230,7 @@ class Published:
                 )
             path = self._folder(chosen) / "shop.duckdb"
             try:
-                return chosen, self._open_file(path)
+                return chosen, self._open_file(path, threads, memory_gb)
             except duckdb.Error as error:
                 # Between reading the pointer and opening the file, the version was pruned: read the pointer again.
                 if path.exists():
@@ -196,8 +240,10 @@ class Published:
                     ) from error
         raise StorageError(f"version {chosen} must stand in {self.root}; it is gone. Run `shopkeeper publish`.")
 
-    def _open_file(self, path: Path) -> "duckdb.DuckDBPyConnection":
-        connection = connect(scratch=self.root / "spill")
+    def _open_file(
+        self, path: Path, threads: int | None = None, memory_gb: float | None = None
+    ) -> "duckdb.DuckDBPyConnection":
+        connection = connect(scratch=self.root / "spill", threads=threads, memory_gb=memory_gb)
         try:
             connection.execute(f"attach {literal(str(path))} as {CATALOG} (read_only)")
             # A version of an older Shopkeeper may lack a schema.
@@ -228,10 +274,15 @@ class Published:
                 shutil.rmtree(self._folder(version.number), ignore_errors=True)
 
 
-def _copy_tables(warehouse: Path, target: Path, tell: Callable[[str, int, int], None]) -> dict[str, int]:
-    """Copy the published schemas' tables; return their rows by name."""
+def _copy_tables(
+    warehouse: Path,
+    draft: Path,
+    beside: Callable[["duckdb.DuckDBPyConnection", Path], object] | None,
+    tell: Callable[[str, int, int], None],
+) -> dict[str, int]:
+    """Copy the published schemas' tables, and write what stands beside them; return their rows by name."""
     counts: dict[str, int] = {}
-    with connect(target) as connection:
+    with connect(draft / "shop.duckdb", scratch=draft.with_name("spill")) as connection:
         connection.execute(f"attach {literal(str(warehouse))} as built (read_only)")
         schemas = ", ".join(map(literal, v.PUBLISHED_SCHEMAS))
         tables: list[tuple[Any, ...]] = connection.execute(
@@ -247,7 +298,22 @@ def _copy_tables(warehouse: Path, target: Path, tell: Callable[[str, int, int], 
             counts[f"{schema}.{table}"] = int(row[0]) if row else 0
         connection.execute("detach built")
         connection.execute("checkpoint")
+        if beside is not None:
+            beside(connection, draft)
     return counts
+
+
+def _write_known_ids(folder: Path, tables: Mapping[str, int]) -> None:
+    """Write the ids that a version holds as sorted numbers (the first half of their md5), to be looked up without a scan."""
+    import numpy as np
+
+    with connect(folder / "shop.duckdb", read_only=True) as connection:
+        for kind, (table, column, condition) in KNOWN_IDS.items():
+            if table in tables:
+                found = connection.execute(
+                    f"select md5_number_upper({column}) as number from {table} where {condition} order by number"
+                ).fetchnumpy()["number"]
+                np.save(folder / f"{kind}_ids.npy", np.asarray(found, np.uint64))
 
 
 def _sync(path: Path) -> None:

@@ -95,6 +95,7 @@ def export(lake: Lake, file: Path) -> int:
 def replay(lake: Lake, settings: Settings, file: Path | None = None) -> Replay:
     """Load the corrected rows of an export (or the open rejects as they are), each once, and close them.
 
+    What the collector rejected stays open: its sender was told, and sends it again if it matters.
     A row that still breaks a rule stays open; one closed before is left alone, so a file may be replayed twice.
     Raises ContractError if the file is not such an export, SettingsError if its source is configured no more.
     """
@@ -110,6 +111,11 @@ def replay(lake: Lake, settings: Settings, file: Path | None = None) -> Replay:
         else:
             groups[reject["source"], reject["table_name"], reject[v.LOAD_ID]].append((reject, cells))
     for (source, table, _), pairs in groups.items():
+        if source == v.COLLECTOR:
+            done.reasons.append(
+                f"{v.COLLECTOR}: {len(pairs)} {table} were told to their sender, who may send them corrected"
+            )
+            continue
         _replay_load(lake, settings, _mapping(settings, source, table), pairs, done)
     done.n_open = lake.rejects().num_rows
     return done

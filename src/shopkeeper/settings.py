@@ -225,10 +225,47 @@ class Prices:
 
 
 @dataclass(frozen=True)
+class Collector:
+    """How events come in.
+
+    ``largest_mb``: a larger request is refused; ``waiting_mb`` and ``waiting_requests``: beyond so much that waits for the
+    disk, requests are told to come again; ``load_seconds``: how often the log is brought to the lake; ``keep_minutes``: how
+    long the log keeps what the lake holds already; ``live_minutes``: how far back live numbers reach.
+    """
+
+    largest_mb: float = 16.0
+    waiting_mb: float = 64.0
+    waiting_requests: int = 10000
+    load_seconds: float = 30.0
+    keep_minutes: float = 60.0
+    live_minutes: int = 30
+
+
+@dataclass(frozen=True)
 class Drift:
     """``policy``: what a found drift does: warn, retrain (train a challenger), or stop (publish nothing new)."""
 
     policy: str = "warn"
+
+
+@dataclass(frozen=True)
+class Api:
+    """How `shopkeeper serve` answers.
+
+    ``host`` and ``port``: where it listens; ``rate`` and ``burst``: requests a second that each key (each address without
+    one) may send in the long run, and at once, 0 for no limit; ``body_limit_mb``: no larger body is read;
+    ``timeout_seconds``: no request takes longer; ``depth`` and ``elements``: how deep a JSON body may be nested, and of how
+    many values it may be made.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    rate: float = 1000.0
+    burst: int = 2000
+    body_limit_mb: float = 10.0
+    timeout_seconds: float = 30.0
+    depth: int = 20
+    elements: int = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -256,6 +293,8 @@ class Settings:
     recommendations: Recommendations
     prices: Prices
     drift: Drift
+    api: Api
+    collector: Collector
     secrets: MappingType[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -284,6 +323,11 @@ class Settings:
         return self.home / "models"
 
     @property
+    def log(self) -> Path:
+        """The file of the collector's durable log."""
+        return self.home / "collector" / "log.sqlite"
+
+    @property
     def scratch(self) -> Path:
         """Where temporary files go; emptied by every run."""
         return self.home / "scratch"
@@ -307,6 +351,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "recommendations": Recommendations,
     "prices": Prices,
     "drift": Drift,
+    "api": Api,
+    "collector": Collector,
 }
 _KIND_NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 _TOP = (*_SECTIONS, "sources", "line_kinds", "profiles")
@@ -461,6 +507,19 @@ def _check(sections: MappingType[str, Any]) -> None:
         ("segments.most", sections["segments"].most, sections["segments"].least),
         ("prices.margin_floor", sections["prices"].margin_floor, 0),
         ("prices.minimum_weeks", sections["prices"].minimum_weeks, 1),
+        ("api.port", sections["api"].port, 1),
+        ("api.rate", sections["api"].rate, 0),
+        ("api.burst", sections["api"].burst, 1),
+        ("api.body_limit_mb", sections["api"].body_limit_mb, 0.001),
+        ("api.timeout_seconds", sections["api"].timeout_seconds, 0.1),
+        ("api.depth", sections["api"].depth, 4),
+        ("api.elements", sections["api"].elements, 100),
+        ("collector.largest_mb", sections["collector"].largest_mb, 0.001),
+        ("collector.waiting_mb", sections["collector"].waiting_mb, sections["collector"].largest_mb),
+        ("collector.waiting_requests", sections["collector"].waiting_requests, 1),
+        ("collector.load_seconds", sections["collector"].load_seconds, 0),
+        ("collector.live_minutes", sections["collector"].live_minutes, 1),
+        ("collector.keep_minutes", sections["collector"].keep_minutes, sections["collector"].live_minutes),
     ):
         if value < least:
             raise SettingsError(f"{name} must be at least {least}; got {value}. Raise it.")
@@ -528,6 +587,8 @@ def _sources(table: MappingType[str, Any]) -> dict[str, SourceSettings]:
         where = f"[sources.{name}]"
         if not isinstance(raw, dict):
             raise SettingsError(f"{where} must be a table; got {raw!r}. Write [sources.{name}] and its keys below.")
+        if name == v.COLLECTOR:
+            raise SettingsError(f"a source must not be called {name}: that is what comes in by HTTP. Rename {where}.")
         own = dict(raw)
         if not isinstance(own.get("tables", {}), dict):
             raise SettingsError(

@@ -30,6 +30,10 @@ ENTITIES: Final = (
     PROMOTIONS,
 )
 
+# What comes over the network, by the collector; and the name of that source in the lake.
+COLLECTED: Final = (EVENTS, ORDER_LINES, INVENTORY_MOVEMENTS)
+COLLECTOR: Final = "collector"
+
 # The lake's own tables.
 LOADS: Final = "loads"
 REJECTS: Final = "rejects"
@@ -72,6 +76,12 @@ PUBLISHED_SCHEMAS: Final = (CORE, METRICS, FEATURES, PREDICTIONS)
 CUSTOMER_ID: Final = "customer_id"
 AS_OF: Final = "as_of"
 PRODUCT_ID: Final = "product_id"
+
+# What a key of the API may be good for.
+AGGREGATES: Final = "aggregates"
+PREDICT: Final = "predict"
+ADMIN: Final = "admin"
+SCOPES: Final = (AGGREGATES, CUSTOMERS, PREDICT, EVENTS, ADMIN)
 
 # The questions that models answer.
 SEGMENTS: Final = "segments"

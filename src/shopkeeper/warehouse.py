@@ -32,13 +32,15 @@ PROJECT = Path(str(resources.files("shopkeeper"))) / "dbt"
 class BuildState:
     """What the warehouse holds: the last build that ended well, or none while one is under way.
 
-    ``scores``: subject → the model version and the build that its predictions were made of.
+    ``scores``: subject → the model version and the build that its predictions were made of. ``log_cursors``: kind of things
+    that the collector takes → the last place in its log that the build holds.
     """
 
     build_id: str | None = None
     lake_versions: dict[str, int] = field(default_factory=dict)
     code: str = ""
     scores: dict[str, str] = field(default_factory=dict)
+    log_cursors: dict[str, str] = field(default_factory=dict)
 
     @property
     def content_id(self) -> str:
@@ -174,12 +176,14 @@ class Warehouse:
         *,
         select: str | None = None,
         full_refresh: bool = False,
+        log_cursors: Mapping[str, str] | None = None,
         tell: Callable[[str, int, int], None] = lambda _node, _done, _all: None,
     ) -> Build:
         """Bring the warehouse up to the lake: only what lies downstream of tables that changed; nothing if none did.
 
         ``select``: dbt's own selection instead. ``full_refresh``: rebuild incremental tables; also done when code or
-        settings changed. ``tell(node, done, all)`` is called after each node.
+        settings changed. ``log_cursors``: how far the lake holds the collector's log.
+        ``tell(node, done, all)`` is called after each node.
         Raises BuildError that names the model or the rule, and how many rows break it.
         """
         state, code = self.state(), self.code()
@@ -201,7 +205,7 @@ class Warehouse:
         build_id = uuid.uuid4().hex
         if select is None:
             # What was scored stays known, of the build before: scoring sees that there is a new one.
-            self._remember(BuildState(build_id, lake_versions, code, state.scores))
+            self._remember(BuildState(build_id, lake_versions, code, state.scores, dict(log_cursors or {})))
         return Build(build_id, models, rules, was_full=fresh)
 
     def arguments(self) -> list[str]:

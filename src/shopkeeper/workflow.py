@@ -3,21 +3,23 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
-from shopkeeper import training
+from shopkeeper import answers, training
 from shopkeeper.contracts import contract
 from shopkeeper.errors import ContractError, LockedError, ModelError, ShopkeeperError, StorageError, UsageError
 from shopkeeper.lake import Incoming, Lake, Load, Staged, empty
 from shopkeeper.progress import Tell, silent
 from shopkeeper.published import Published, Version
 from shopkeeper.sources.source import Item, Known, Reading, Source
-from shopkeeper.vocabulary import LOAD_ID, SOURCE_FILE
+from shopkeeper.vocabulary import COLLECTOR, LOAD_ID, SOURCE_FILE
 from shopkeeper.warehouse import Build, Warehouse
 
 LARGE = 100_000_000
@@ -58,10 +60,16 @@ class Ingest:
         return [each for each in self.taken if each.status == "failed"]
 
 
+BRIEF = "loading events"
+"""What the loader writes beside its process id while it holds a profile, for seconds at most: others wait for it."""
+BRIEF_SECONDS = 60.0
+
+
 @contextmanager
-def exclusive(home: Path) -> Iterator[None]:
+def exclusive(home: Path, *, is_brief: bool = False) -> Iterator[None]:
     """Hold a profile for one run at a time; the kernel lets go if the process dies.
 
+    ``is_brief``: for seconds only, so that another run waits instead of giving up.
     Raises LockedError that names the process that holds it, StorageError if the folder may not be written.
     """
     try:
@@ -72,18 +80,51 @@ def exclusive(home: Path) -> Iterator[None]:
             f"the project's folder must be writable; got: {error}. Give this user the right, or name another project."
         ) from error
     with opened as lock:
+        _hold(lock, home)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} ({BRIEF})" if is_brief else str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _hold(lock: TextIO, home: Path) -> None:
+    """Take the lock; wait while a brief holder has it."""
+    give_up = time.monotonic() + BRIEF_SECONDS
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
+            holder = lock.read()
+            # Empty: whoever holds it is just about to write its name.
+            if (BRIEF in holder or not holder) and time.monotonic() < give_up:
+                time.sleep(0.02)
+                continue
             raise LockedError(
-                f"one run at a time may change a profile; {home} is held by process {lock.read() or 'unknown'}. "
+                f"one run at a time may change a profile; {home} is held by process {holder or 'unknown'}. "
                 f"Wait for it to end, or stop it."
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
+        return
+
+
+def log_numbers(loads: Iterable[Load], identity: str) -> dict[str, int]:
+    """Return how far the lake holds the log of this id: kind → the number of the last batch that a load names."""
+    numbers: dict[str, int] = {}
+    for load in loads:
+        if load.source == COLLECTOR and load.kind == "ingest" and load.cursor:
+            name, _, number = load.cursor.rpartition(":")
+            if name == identity:
+                numbers[load.entity] = max(numbers.get(load.entity, 0), int(number))
+    return numbers
+
+
+def log_cursors(loads: Iterable[Load]) -> dict[str, str]:
+    """Return how far the lake holds the log that was loaded last: kind → ``log id:number``."""
+    found = {}
+    for load in loads:
+        if load.source == COLLECTOR and load.kind == "ingest" and load.cursor:
+            found[load.entity] = load.cursor
+    return found
 
 
 def known_of(source: str, loads: Iterable[Load]) -> Known:
@@ -107,7 +148,7 @@ def ingest(
     A bad item leaves the others alone: it is reported as failed and nothing of it is loaded. ``large``: from so many
     bytes on, an item is written by its source's engine. Raises UsageError for an unknown source.
     """
-    if not sources:
+    if not sources and not log_cursors(lake.loads()):
         raise UsageError(
             "a project must have a source; this one has none. Add a [sources.NAME] to shopkeeper.toml, or make a project "
             "with `shopkeeper init DIR --preset NAME --path FILE`."
@@ -263,6 +304,7 @@ def build(
     tell("build", "starting dbt", 0, None)
     return warehouse.build(
         lake.snapshot(),
+        log_cursors=log_cursors(lake.loads()),
         select=select,
         full_refresh=full_refresh,
         tell=lambda node, done, total: tell("build", node, done, total),
@@ -293,8 +335,10 @@ def publish(
         warehouse.path,
         build_id=state.content_id,
         lake_versions=state.lake_versions,
+        log_cursors=state.log_cursors,
         models=training.serving(studio) if studio else {},
         keeps_rollback=keeps_rollback,
+        beside=answers.write,
         tell=lambda table, done, total: tell("publish", table, done, total),
     )
 
@@ -370,15 +414,17 @@ def simulate(
     out: Path,
     truth: bool = False,
     dirt: bool = True,
+    start: date | None = None,
     tell: Tell = silent,
 ) -> dict[str, int]:
     """Write a simulated shop's files to ``out/data``, and its truth as Parquet to ``out/truth``; return bytes by file.
 
-    The same arguments write the same bytes. Raises UsageError if ``out/data`` holds something already.
+    ``start``: the first day; else the preset's own. The same arguments write the same bytes.
+    Raises UsageError if ``out/data`` holds something already.
     """
     from shopkeeper.simulator import simulate as simulate_shop
 
-    shop = simulate_shop(preset, customers=customers, days=days, seed=seed)
+    shop = simulate_shop(preset, customers=customers, days=days, seed=seed, start=start)
     if (out / "data").exists() and any((out / "data").iterdir()):
         raise UsageError(f"the folder to simulate into must be empty; {out / 'data'} is not. Name another with --out.")
     written: dict[str, int] = {}
@@ -398,3 +444,19 @@ def simulate(
             parquet.write_table(table, target)
             written[f"truth/{name}.parquet"] = target.stat().st_size
     return written
+
+
+def play(
+    preset: str, *, customers: int, days: int, seed: int, start: date, name: str
+) -> Iterator[list[tuple[str, str, dict[str, object]]]]:
+    """Yield, without end, what happens next in a simulated shop after its last day: kind, the field of its moment, fields.
+
+    What stands in one list happens at one stroke. ``name`` stands in every id. Raises UsageError for a preset that cannot be
+    played.
+    """
+    from shopkeeper.simulator import simulate as simulate_shop
+    from shopkeeper.simulator.playing import MOMENTS, happenings
+
+    shop = simulate_shop(preset, customers=customers, days=days, seed=seed, start=start)
+    strokes = happenings(shop, name)
+    return ([(each.kind, MOMENTS[each.kind], dict(each.fields)) for each in stroke] for stroke in strokes)

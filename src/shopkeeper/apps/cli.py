@@ -32,6 +32,8 @@ models = typer.Typer(help="The versions of the models: look, compare, promote, r
 app.add_typer(models, name="models")
 dossiers = typer.Typer(help="All that is known of one customer or product, and what is advised.", no_args_is_help=True)
 app.add_typer(dossiers, name="explain")
+keys = typer.Typer(help="Keys to the API: who may ask what.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 ProjectOption = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
 ProfileOption = Annotated[str, typer.Option("--profile", help="dev or prod; they share nothing.", metavar="dev|prod")]
@@ -211,6 +213,25 @@ def _ingest_json(done: Any) -> dict[str, Any]:
 def _exit_on(done: Any) -> None:
     if done.failures:
         raise typer.Exit(1)
+
+
+@app.command("load-events")
+def load_events(
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped.")] = False,
+    every: Annotated[
+        float | None, typer.Option(help="With --follow: so often; else as the settings say.", metavar="SECONDS", min=0)
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Bring what the collector took from its log to the lake, each batch once. Waits for other runs of the profile.
+
+    Example: shopkeeper load-events --follow --every 10 --project shop
+    """
+    from shopkeeper.apps.event_loading import load
+
+    load(_open(project, profile), follow=follow, every=every, as_json=as_json)
 
 
 @app.command()
@@ -729,6 +750,94 @@ def explain_product(
     print_json(found.plain()) if as_json else print_dossier(found)
 
 
+# -------------------------------------------------------------------- serve
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen; beyond this machine only with keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 for a free one.")] = None,
+    collect: Annotated[
+        bool, typer.Option("--collect/--no-collect", help="Take events, load them, tell live numbers.")
+    ] = True,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,  # noqa: ARG001 - it answers in JSON, but by HTTP
+) -> None:
+    """Answer by HTTP what the published version knows, and take events, until it is stopped.
+
+    New versions are taken up by themselves; events are brought to the lake as they come, and `shopkeeper run` builds on them.
+
+    Example: shopkeeper serve --port 8080 --project shop
+    """
+    from shopkeeper.apps.serve import serve
+
+    serve(_open(project, profile), host, port, collects=collect)
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it; a name stands for one key for ever.")],
+    scope: Annotated[list[str], typer.Option(help="What it is good for; may be given several times.", metavar="SCOPE")],
+    expires: Annotated[
+        str | None, typer.Option(help="The last day it is good for, such as 2027-01-31, or a moment.", metavar="DAY")
+    ] = None,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key; it is shown this once. Scopes: aggregates, customers, predict, events, admin.
+
+    Example: shopkeeper keys add website --scope aggregates --scope customers --project shop
+    """
+    from shopkeeper.apps.screen import print_json
+    from shopkeeper.apps.serve import end_of
+
+    made = _open(project, profile).keys.add(name, scope, expires_at=end_of(expires))
+    if as_json:
+        print_json({"name": name, "key": made})
+    else:
+        print(made)
+        print("keep it now: only its hash is stored, and it cannot be shown again", file=sys.stderr)
+
+
+@keys.command("list")
+def list_keys(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
+    """List the keys that were made: names, scopes, ends; never the keys themselves.
+
+    Example: shopkeeper keys list --project shop
+    """
+    from shopkeeper.apps.screen import print_json, print_table
+
+    found = [key.plain() for key in _open(project, profile).keys.all()]
+    if as_json:
+        print_json(found)
+        return
+    columns = ("name", "ends_with", "scopes", "created_at", "expires_at", "revoked_at")
+    rows = [
+        (each["name"], each["ends_with"], ", ".join(each["scopes"]), *(each[name] for name in columns[3:]))
+        for each in found
+    ]
+    print_table([name.replace("_", " ") for name in columns], rows)
+
+
+@keys.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """End a key, for servers that run too.
+
+    Example: shopkeeper keys revoke website --project shop
+    """
+    from shopkeeper.apps.screen import print_json
+
+    found = _open(project, profile).keys.revoke(name)
+    print_json(found.plain()) if as_json else print(f"{found.name} opens nothing since {found.revoked_at}")
+
+
 # --------------------------------------------------------------- quarantine
 
 
@@ -845,26 +954,60 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same shop.", min=0)] = 1,
     truth: Annotated[bool, typer.Option("--truth", help="Write what is true beside the data.")] = False,
     clean: Annotated[bool, typer.Option("--clean", help="Plant no faults.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Let the history end yesterday, then play on in real time.")
+    ] = False,
+    rate: Annotated[
+        float, typer.Option(help="With --live: events or transactions a second.", metavar="RATE", min=0.001)
+    ] = 1.0,
+    to: Annotated[str, typer.Option(help="With --live: the collector.", metavar="URL")] = "http://127.0.0.1:8080",
+    key: Annotated[str | None, typer.Option(help="With --live: a key that may write events.", metavar="KEY")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="With --live: stop after so long.", metavar="SECONDS", min=0)
+    ] = None,
     as_json: JsonOption = False,
     project: IgnoredProject = HERE,  # noqa: ARG001
     profile: IgnoredProfile = "dev",  # noqa: ARG001
 ) -> None:
-    """Write a shop whose truth is known: its data in a preset's shape, faults in known places.
+    """Write a shop whose truth is known: its data in a preset's shape, faults in known places. Or play it live, too.
 
-    Example: shopkeeper simulate --preset uci_online_retail --customers 500 --days 200 --seed 7 --out export --truth
+    Examples: shopkeeper simulate --preset uci_online_retail --customers 500 --days 200 --seed 7 --out export --truth ·
+    shopkeeper simulate --preset us_retail --live --rate 5 --to http://127.0.0.1:8080 --out export
     """
+    from datetime import UTC, datetime, timedelta
+
     from shopkeeper import workflow
     from shopkeeper.apps.screen import print_json, progress
 
+    start = datetime.now(UTC).date() - timedelta(days) if live else None
     with progress(quiet=as_json) as tell:
         written = workflow.simulate(
-            preset, customers=customers, days=days, seed=seed, out=out, truth=truth, dirt=not clean, tell=tell
+            preset,
+            customers=customers,
+            days=days,
+            seed=seed,
+            out=out,
+            truth=truth,
+            dirt=not clean,
+            start=start,
+            tell=tell,
         )
     if as_json:
         print_json(written)
     else:
-        print(f"wrote {len(written):,} files, {sum(written.values()):,} bytes, to {out}")
+        print(f"wrote {len(written):,} files, {sum(written.values()):,} bytes, to {out}", flush=True)
         print(f"next: shopkeeper init shop --preset {preset} --path {out}/data && shopkeeper run --project shop")
+    if start is not None:
+        from shopkeeper.apps.player import play
+
+        play(
+            lambda name: workflow.play(preset, customers=customers, days=days, seed=seed, start=start, name=name),
+            to=to,
+            key=key,
+            rate=rate,
+            seconds=seconds,
+            as_json=as_json,
+        )
 
 
 @app.command()

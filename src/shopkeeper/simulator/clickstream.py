@@ -191,7 +191,7 @@ class Clickstream(Shop):
         begin = np.sort(seconds_of_day(np.array(RHYTHM.hours), len(who), rng)) + day * DAY
         identity = rng.integers(0, 256, (len(who), 16), dtype=np.uint8)
         views = rng.geometric(1 - GOES_ON, len(who))
-        visit, product, kind = self._steps(day, views, rng)
+        visit, product, kind = self.steps(day, views, rng)
         second = _moments(visit, begin, rng)
         order = np.argsort(second, kind="stable")
         order = order[second[order] < self.days * DAY]
@@ -199,9 +199,7 @@ class Clickstream(Shop):
         price = self.prices.paid[product, day]
         return Events(second[order], kind[order], product, price, who[visit], visit, identity)
 
-    def _steps(
-        self, day: int, views: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def steps(self, day: int, views: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return visit, product and kind of each event, visit by visit, step by step.
 
         A view, then its cart, then its removal; what stays in the cart may be bought at the end.
@@ -266,7 +264,7 @@ class Clickstream(Shop):
         yield self._block(events.where(np.arange(rows) >= rows - max(rows // 100, 5)))
 
     @cached_property
-    def _details(self) -> tuple[pa.Array, ...]:
+    def details(self) -> tuple[pa.Array, ...]:
         """Product id, category id, category code and brand of each product, as CSV fields."""
         goods = self.goods
         rng = stream(self.seed, "details")
@@ -288,7 +286,7 @@ class Clickstream(Shop):
             return [
                 rendering.moments(self.start, midnight, chosen.second, " UTC"),
                 rendering.pick(pa.array(TYPES), chosen.kind),
-                *(rendering.pick(detail, chosen.product) for detail in self._details),
+                *(rendering.pick(detail, chosen.product) for detail in self.details),
                 rendering.money(chosen.price),
                 rendering.integers(self.people.customer_id[chosen.customer]),
                 rendering.pick(identity, chosen.visit),

@@ -14,6 +14,19 @@ coalesce(given_id, md5(concat_ws(
 )))
 {% endmacro %}
 
+{#- What only some trackers tell; it is part of no event's hash, so that events without an id keep theirs. -#}
+{% macro event_extras() %}{{ return(['anonymous_id', 'order_id', 'received_at']) }}{% endmacro %}
+
+{#- All that was said of an event, as one text: two that differ under one id are in conflict. A moment that the collector
+    gave, because the tracker told none, is not what was said. -#}
+{% macro event_said() %}
+concat_ws(
+    chr(31), case when occurred_at = received_at then chr(30) else cast({{ micros('occurred_at') }} as {{ dbt.type_string() }}) end
+    {%- for column in event_content()[1:] + event_extras()[:2] %}, coalesce(
+    {{- 'cast(' ~ column ~ ' as ' ~ dbt.type_string() ~ ')' if column in ('price', 'quantity') else column }}, chr(30)){% endfor -%}
+)
+{% endmacro %}
+
 {% macro lineage() %}{{ return(['source', 'source_file', 'source_row', 'load_id']) }}{% endmacro %}
 
 {#- The loads whose rows a table names nowhere, asked for before it is built, so that only their partitions and row groups

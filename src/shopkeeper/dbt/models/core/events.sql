@@ -2,7 +2,7 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='event_id', on_schema_change='fail') }}
 
 {% set new = unapplied_loads('events') %}
-{% set columns = (event_content() + lineage()) | join(', ') %}
+{% set columns = (event_content() + event_extras() + lineage()) | join(', ') %}
 
 -- Rows are compared only where several may have one key; those are found by a quick hash, whose rare collisions do no
 -- harm. The staging view is read anew each time: holding twenty million rows would cost more.
@@ -10,14 +10,14 @@ with
 {% if new.count %}
 -- What stands here already under the keys of new rows: the earliest of a given id, all of equal rows without one.
 existing as (
-    select event_id as event_key, true as has_given_id, {{ columns }}
+    select event_id as event_key, true as has_given_id, has_conflict, {{ columns }}
     from {{ this }}
     where has_given_id
         and event_id in (
             select given_id from {{ ref('stg_lake__events') }} where {{ new.condition }} and given_id is not null
         )
     union all
-    select substring(event_id, 1, 32) as event_key, false as has_given_id, {{ columns }}
+    select substring(event_id, 1, 32) as event_key, false as has_given_id, has_conflict, {{ columns }}
     from {{ this }}
     where not has_given_id
         and occurred_at between {{ new.first_at }} and {{ new.last_at }}
@@ -46,24 +46,36 @@ candidates as (
 ),
 
 together as (
-    select {{ event_key() }} as event_key, given_id is not null as has_given_id, {{ columns }} from candidates
+    select {{ event_key() }} as event_key, given_id is not null as has_given_id, false as has_conflict, {{ columns }} from candidates
     {% if new.count %}
     union all
-    select event_key, has_given_id, {{ columns }} from existing
+    select event_key, has_given_id, has_conflict, {{ columns }} from existing
     {% endif %}
 ),
 
+said as (
+    select *, case when has_given_id then {{ event_said() }} end as said from together
+),
+
+-- Which of several rows of one id stands does not depend on the order in which they came, nor does whether they differ.
 numbered as (
-    select *, row_number() over (partition by event_key order by {{ columns }}) as nth from together
+    select
+        event_key,
+        has_given_id,
+        {{ columns }},
+        row_number() over (partition by event_key order by {{ columns }}) as nth,
+        coalesce(min(said) over (partition by event_key) <> max(said) over (partition by event_key), false)
+            or max(case when has_conflict then 1 else 0 end) over (partition by event_key) = 1 as has_conflict
+    from said
 ),
 
 events as (
-    select {{ event_key() }} as event_key, staged.given_id is not null as has_given_id, {{ columns }}, 1 as nth
+    select {{ event_key() }} as event_key, staged.given_id is not null as has_given_id, false as has_conflict, {{ columns }}, 1 as nth
     from {{ ref('stg_lake__events') }} as staged
     left join repeated on staged.quick_key = repeated.quick_key
     where {{ new.condition }} and repeated.quick_key is null
     union all
-    select event_key, has_given_id, {{ columns }}, nth from numbered where nth = 1 or not has_given_id
+    select event_key, has_given_id, has_conflict, {{ columns }}, nth from numbered where nth = 1 or not has_given_id
 ),
 
 timed as (
@@ -86,7 +98,11 @@ select
     quantity,
     currency,
     cast(case when event_type = 'purchase' then coalesce(cast(price as decimal(19, 4)) * coalesce(quantity, 1), 0) else 0 end as decimal(38, 4)) as revenue,
+    anonymous_id,
+    order_id,
+    received_at,
     has_given_id,
+    has_conflict,
     nth > 1 as is_duplicate,
     source,
     source_file,

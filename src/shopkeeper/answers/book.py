@@ -1,0 +1,381 @@
+"""Answers written once, at publishing, and read by key: ``answers.sqlite`` beside a version's tables.
+
+One table per kind: ``place`` (in the order of the keys), ``id``, ``answer`` (JSON, as it is sent). The engine writes the
+JSON; rows pass through here in the order of their keys, so that a large shop's file is written from its first page to its
+last and memory stays bounded.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from shopkeeper.answers.questions import (
+    CUSTOMER,
+    KEY,
+    LISTED,
+    PLACE,
+    PRODUCT,
+    RECOMMENDED,
+    Question,
+    Shared,
+    tables_of,
+)
+from shopkeeper.engine import literal, quote
+from shopkeeper.errors import StorageError
+from shopkeeper.vocabulary import CORE, CUSTOMER_ID, PRODUCT_ID
+
+if TYPE_CHECKING:
+    import duckdb
+
+FILE = "answers.sqlite"
+FORMAT = 2
+CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS = "customers", "products", "customer_recommendations", "lists"
+KINDS = (CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS)
+PAGE = 8192
+"""An answer of a few kilobytes fits into one page; a larger page would be copied for nothing."""
+AT_ONCE, PER_BATCH = 5_000, 100_000
+MARK = '"@":'
+"""Stands in an answer where words that are kept once belong, before their number. No text holds it: a quote within is escaped."""
+MARKS = ("@", "@@", "@@@")
+FIRST_NUMBER, MOST_WORDS = 1_000_000, 200_000
+"""Numbers of words have seven digits. Of more different words, each answer keeps its own: all are held in memory."""
+_MARK, DIGITS = MARK.encode(), 7
+AHEAD = 256 * 2**10
+"""Bytes the system reads ahead at one call; of more it would take no notice."""
+MAPPED = 32 * 2**20
+"""Bytes of the file that a reader maps; the rest is read through the system's cache, so that memory stays bounded."""
+
+KEYS = {
+    CUSTOMERS: f"select {CUSTOMER_ID} as {KEY} from core.customers where {CUSTOMER_ID} is not null",
+    PRODUCTS: f"select {PRODUCT_ID} as {KEY} from core.products where {PRODUCT_ID} is not null",
+}
+
+
+def write(connection: "duckdb.DuckDBPyConnection", folder: Path) -> dict[str, int]:
+    """Write the answers of the tables that a connection reads into a folder; return how many of each kind.
+
+    A section whose table is not there, or of an older Shopkeeper, is null, and ``Book.unanswered`` names it. What stood in the
+    folder before is replaced: may be repeated. Raises StorageError if the disk refuses.
+    """
+    path = folder / FILE
+    path.unlink(missing_ok=True)
+    try:
+        book = sqlite3.connect(path, isolation_level=None)
+        try:
+            return _written(connection, book)
+        finally:
+            book.close()
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"the disk must take the answers of a version; got: {error}. Free some space and publish again."
+        ) from error
+
+
+def _written(connection: "duckdb.DuckDBPyConnection", book: sqlite3.Connection) -> dict[str, int]:
+    # Nobody reads the file before it is whole, and publishing syncs it.
+    for pragma in (f"page_size = {PAGE}", "journal_mode = off", "synchronous = off", "cache_size = -65536"):
+        book.execute(f"pragma {pragma}")
+    book.execute("create table about (name text primary key, value text) without rowid")
+    counts: dict[str, int] = {}
+    gaps: list[str] = []
+    tables = tables_of(connection)
+    words = _Words(connection, tables)
+    for kind in KINDS:
+        book.execute(f"create table {kind} (place integer primary key, id text not null, answer text not null)")
+        book.execute("begin")
+        for rows in _answers(connection, kind, tables, words, gaps):
+            book.executemany(f"insert into {kind} (id, answer) values (?, ?)", rows)
+        book.execute("commit")
+        book.execute(f"create unique index {kind}_by_id on {kind} (id)")
+        (counts[kind],) = book.execute(f"select count(*) from {kind}").fetchone()
+    book.execute("create table words (number integer primary key, text text not null)")
+    book.executemany("insert into words values (?, ?)", words.told)
+    book.executemany(
+        "insert into about values (?, ?)", [("format", str(FORMAT)), ("unanswered", " ".join(sorted(set(gaps))))]
+    )
+    return counts
+
+
+def _answers(
+    connection: "duckdb.DuckDBPyConnection", kind: str, tables: set[str], words: "_Words", gaps: list[str]
+) -> Iterator[Sequence[tuple[str, str]]]:
+    """Yield keys and answers of a kind, in the order of the keys."""
+    if kind in KEYS:
+        questions = CUSTOMER if kind == CUSTOMERS else PRODUCT
+        asked = [each for each in questions if _is_answered(connection, each, tables)]
+        gaps += [f"{kind}.{each.name}" for each in questions if each not in asked]
+        name = "customer_id" if kind == CUSTOMERS else "product_id"
+        description = "" if kind == CUSTOMERS else "description"
+        for low, high in _ranges(connection, KEYS[kind]):
+            sql = _whole_sql(connection, words, kind, name, description, questions, asked, low, high)
+            yield from _read(connection, sql)
+        return
+    question = RECOMMENDED if kind == OF_CUSTOMERS else LISTED
+    if not _is_answered(connection, question, tables):
+        gaps.append(kind)
+        return
+    for low, high in _ranges(connection, f"select distinct {KEY} from ({question.sql})"):
+        yield from _read(connection, f"{_json_sql(connection, words, question, low, high)} order by {KEY}")
+
+
+def _is_answered(connection: "duckdb.DuckDBPyConnection", question: Question, tables: set[str]) -> bool:
+    import duckdb
+
+    if question.needs and question.needs not in tables:
+        return False
+    try:
+        connection.execute(f"describe {question.sql}")
+    except (duckdb.BinderException, duckdb.CatalogException):
+        return False
+    return True
+
+
+def _ranges(connection: "duckdb.DuckDBPyConnection", keys: str) -> list[tuple[str | None, str | None]]:
+    """Return first keys (included) and last (excluded) of batches; None: the end of all keys."""
+    numbered = f"select {KEY}, row_number() over (order by {KEY}) as number from ({keys})"
+    found = connection.execute(
+        f"select {KEY} from ({numbered}) where number % {PER_BATCH} = 1 order by {KEY}"
+    ).fetchall()
+    starts = [row[0] for row in found]
+    return list(zip([None, *starts[1:]], [*starts[1:], None], strict=True)) if starts else []
+
+
+def _within(low: str | None, high: str | None) -> str:
+    tests = [f"{KEY} is not null"]
+    tests += [f"{KEY} >= {literal(low)}"] if low is not None else []
+    tests += [f"{KEY} < {literal(high)}"] if high is not None else []
+    return " and ".join(tests)
+
+
+def _json_sql(
+    connection: "duckdb.DuckDBPyConnection", words: "_Words", question: Question, low: str | None, high: str | None
+) -> str:
+    """Return the query for a section's JSON by key: an object for facts, else an array in order."""
+    kinds = {row[0]: row[1] for row in connection.execute(f"describe {question.sql}").fetchall()}
+    groups = {each.columns[0]: each for each in question.shared if words.has(each)}
+    shared = {name for each in groups.values() for name in each.columns}
+    members: list[str] = []
+    joins: list[str] = []
+    for name in question.types:
+        if name in groups:
+            # A struct has no member twice: the second mark becomes the first once it is text.
+            members.append(f"{quote(MARKS[len(joins)])} := w{len(joins)}.number")
+            same = " and ".join(
+                f"w{len(joins)}.{quote(each)} is not distinct from s.{quote(each)}" for each in groups[name].columns
+            )
+            joins.append(f"left join {words.table(groups[name])} as w{len(joins)} on {same}")
+        elif name not in shared:
+            value = f"s.{quote(name)}"
+            # JSON has no word for what is not a number.
+            value = f"if(isfinite({value}), {value}, null)" if kinds[name] == "DOUBLE" else value
+            members.append(f"{quote(name)} := {value}")
+    told = f"struct_pack({', '.join(members)})"
+    rows = f"(select * from ({question.sql}) as section where {_within(low, high)}) as s {' '.join(joins)}"
+    if question.form == "facts":
+        json = f"any_value(to_json({told}))"
+    else:
+        # Sorting each short list is four times as quick as an aggregate that keeps an order.
+        ordered = f"list_sort(list(struct_pack(place := s.{PLACE}, told := {told})), 'asc', 'nulls last')"
+        json = f"to_json(list_transform({ordered}, lambda each: each.told))"
+    text = f"cast({json} as varchar)"
+    for other in MARKS[1 : len(joins)]:
+        text = f"""replace({text}, '"{other}":', '{MARK}')"""
+    return f"select s.{KEY} as {KEY}, {text} as told from {rows} group by s.{KEY}"
+
+
+class _Words:
+    """What many answers say alike, each kept once under a number; ``told``: numbers and JSON members."""
+
+    def __init__(self, connection: "duckdb.DuckDBPyConnection", tables: set[str]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._written: dict[Shared, str | None] = {}
+        self.told: list[tuple[int, str]] = []
+
+    def has(self, shared: Shared) -> bool:
+        """Return whether something is kept once; writes its words at the first call."""
+        if shared not in self._written:
+            self._written[shared] = self._write(shared)
+        return self._written[shared] is not None
+
+    def table(self, shared: Shared) -> str:
+        """Return the table of words: the columns, and ``number``."""
+        return str(self._written[shared])
+
+    def _write(self, shared: Shared) -> str | None:
+        names, key = ", ".join(map(quote, shared.columns)), quote(shared.columns[0])
+        nothing = ", ".join("null" for _ in shared.columns)
+        known = [shared.sql, f"select {nothing}"]
+        for place in shared.of:
+            schema, _, table = place.partition(".")
+            if schema == CORE or table in self._tables:
+                rest = ", ".join("null" for _ in shared.columns[1:])
+                known.append(
+                    f"select {key}, {rest} from {place} anti join ({shared.sql}) using ({key}) where {key} is not null"
+                )
+        name = f"words_{len(self._written)}"
+        start = FIRST_NUMBER + len(self.told)
+        self._connection.execute(
+            f"create or replace temp table {name} as "
+            f"select {names}, row_number() over (order by {names}) + {start} as number "
+            f"from ({' union '.join(known)}) limit {MOST_WORDS + 1}"
+        )
+        packed = ", ".join(f"{quote(each)} := {quote(each)}" for each in shared.columns)
+        # Without its braces, an object is the members that stand in an answer.
+        told = self._connection.execute(
+            f"select number, cast(to_json(struct_pack({packed})) as varchar)[2:-2] from temp.main.{name}"
+        ).fetchall()
+        if len(told) + len(self.told) > MOST_WORDS:
+            return None
+        self.told += told
+        return f"temp.main.{name}"
+
+
+def _whole_sql(
+    connection: "duckdb.DuckDBPyConnection",
+    words: "_Words",
+    kind: str,
+    name: str,
+    description: str,
+    questions: Sequence[Question],
+    asked: Sequence[Question],
+    low: str | None,
+    high: str | None,
+) -> str:
+    """Return the query for the answers of a range of keys: an object with a member for each section."""
+    sections = [
+        f"section_{place} as materialized ({_json_sql(connection, words, each, low, high)})"
+        for place, each in enumerate(asked)
+    ]
+    place_of = {each: place for place, each in enumerate(asked)}
+    parts = [f"'{{\"{name}\":' || cast(to_json(k.{KEY}) as varchar)"]
+    if description:
+        parts.append(f"',\"{description}\":' || coalesce(cast(to_json(k.{description}) as varchar), 'null')")
+    for question in questions:
+        nothing = "null" if question.form == "facts" else "[]"
+        told = f"coalesce(s{place_of[question]}.told, '{nothing}')" if question in place_of else f"'{nothing}'"
+        parts.append(f"',\"{question.name}\":' || {told}")
+    joins = " ".join(
+        f"left join section_{place} as s{place} on s{place}.{KEY} = k.{KEY}" for place in range(len(asked))
+    )
+    shown = ", description" if description else ""
+    keys = f"select {name} as {KEY}{shown} from core.{kind}"
+    return (
+        f"{'with ' + ', '.join(sections) if sections else ''} select k.{KEY}, {' || '.join(parts)} || '}}' "
+        f"from (select * from ({keys}) where {_within(low, high)}) as k {joins} order by k.{KEY}"
+    )
+
+
+def _read(connection: "duckdb.DuckDBPyConnection", sql: str) -> Iterator[Sequence[tuple[str, str]]]:
+    found = connection.execute(sql)
+    while rows := found.fetchmany(AT_ONCE):
+        yield rows
+
+
+class Book:
+    """The answers of one version, for reading; a connection of its own, for one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the answers in a folder. Raises StorageError if there are none that this Shopkeeper reads."""
+        self._path = folder / FILE
+        try:
+            self._connection = _open(self._path)
+            self._connection.execute(f"pragma mmap_size = {MAPPED}")
+            self._connection.execute("pragma cache_size = -49152")
+            told = _about(self._connection)
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"a version's answers must be readable; got: {error} in {self._path}. Run `shopkeeper publish` after a build."
+            ) from error
+        if told.get("format") != str(FORMAT):
+            self._connection.close()
+            raise StorageError(
+                f"a version's answers must have format {FORMAT}; got {told.get('format')} in {self._path}. Publish a new build."
+            )
+        self.unanswered = told["unanswered"].split()
+        self._words: dict[bytes, bytes] = {
+            b"%d" % number: text for number, text in self._connection.execute("select number, text from words")
+        }
+        self._sql = {kind: f"select answer from {kind} where id = ?" for kind in KINDS}
+
+    def answer(self, kind: str, key: str) -> bytes | None:
+        """Return the JSON of a key; None if nothing is known of it. ``kind``: one of ``KINDS``."""
+        try:
+            row = self._connection.execute(self._sql[kind], (key,)).fetchone()
+        except UnicodeEncodeError:
+            return None
+        if row is None:
+            return None
+        first, *rest = row[0].split(_MARK)
+        if not rest:
+            return bytes(first)
+        words = self._words
+        return b"".join([first, *[words[part[:DIGITS]] + part[DIGITS:] for part in rest]])
+
+    def warm(self) -> None:
+        """Have the system read the file ahead, beside what goes on, where it fits twice into free memory.
+
+        A read from memory takes 15 microseconds, one from the disk many times that.
+        """
+        size = self._path.stat().st_size
+        if hasattr(os, "posix_fadvise") and 2 * size < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            Thread(target=_read_ahead, args=(self._path, size), name="read answers ahead", daemon=True).start()
+
+    def count(self, kind: str) -> int:
+        """Return how many answers of a kind there are."""
+        row = self._connection.execute(f"select max(place) from {kind}").fetchone()
+        return int(row[0] or 0)
+
+    def first_keys(self, kind: str, n: int) -> list[str]:
+        """Return the first keys of a kind."""
+        return [row[0].decode() for row in self._connection.execute(f"select id from {kind} order by id limit ?", (n,))]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+def _read_ahead(path: Path, size: int) -> None:
+    # The file may be gone by now, and then needs no reading.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            for offset in range(0, size, AHEAD):
+                os.posix_fadvise(descriptor, offset, AHEAD, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
+
+
+def stands(folder: Path) -> bool:
+    """Return whether a folder holds whole answers in today's format. Raises StorageError if the file cannot be read."""
+    path = folder / FILE
+    if not path.exists():
+        return False
+    try:
+        connection = _open(path)
+        try:
+            return _about(connection).get("format") == str(FORMAT)
+        finally:
+            connection.close()
+    except sqlite3.OperationalError:
+        # One that was left half written has no table that tells of it.
+        return False
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"a version's answers must be readable; got: {error} in {path}. Run `shopkeeper publish` after a build."
+        ) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
+    connection.text_factory = bytes
+    return connection
+
+
+def _about(connection: sqlite3.Connection) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in connection.execute("select name, value from about")}
