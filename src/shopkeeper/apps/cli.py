@@ -757,9 +757,7 @@ def explain_product(
 def serve(
     host: Annotated[str | None, typer.Option(help="Where to listen; beyond this machine only with keys.")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 for a free one.")] = None,
-    collect: Annotated[
-        bool, typer.Option("--collect/--no-collect", help="Take events, load them, tell live numbers.")
-    ] = True,
+    no_collect: Annotated[bool, typer.Option("--no-collect", help="Only answer: take no events, load none.")] = False,
     project: ProjectOption = HERE,
     profile: ProfileOption = "dev",
     as_json: JsonOption = False,  # noqa: ARG001 - it answers in JSON, but by HTTP
@@ -772,7 +770,7 @@ def serve(
     """
     from shopkeeper.apps.serve import serve
 
-    serve(_open(project, profile), host, port, collects=collect)
+    serve(_open(project, profile), host, port, collects=not no_collect)
 
 
 @keys.command("add")
