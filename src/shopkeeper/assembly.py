@@ -9,7 +9,7 @@ from typing import Any
 from shopkeeper import vocabulary as v
 from shopkeeper.access import Key, Keys
 from shopkeeper.errors import ShopkeeperError
-from shopkeeper.events import Collector, Log
+from shopkeeper.events import Batch, Collector, Log
 from shopkeeper.lake import Lake
 from shopkeeper.loader import Loaded, Loader, load_events
 from shopkeeper.models.baskets import Baskets
@@ -27,7 +27,7 @@ from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Live, Serving
 from shopkeeper.serving.editions import Editions
-from shopkeeper.serving.prediction_log import LatestPredictions, PredictionLog
+from shopkeeper.serving.prediction_log import LoggedPredictions, PredictionLog
 from shopkeeper.settings import Settings, listed, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
@@ -96,7 +96,7 @@ class Shopkeeper:
     @cached_property
     def prediction_log(self) -> PredictionLog:
         """Where predictions served are noted."""
-        return LatestPredictions()
+        return LoggedPredictions(self.log, Batch)
 
     @cached_property
     def log(self) -> Log:

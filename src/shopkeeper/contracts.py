@@ -233,6 +233,20 @@ CONTRACTS: dict[str, Contract] = {
             ),
             key=("promotion_id", "product_id", "category", "store_id"),
         ),
+        Contract(
+            v.SERVED_PREDICTIONS,
+            (
+                _moment("predicted_at", "when it was answered, UTC", required=True),
+                _text("subject", "which model was asked: segments, churn, lifetime or labels", required=True),
+                _text("model_version", "its version in the registry, such as churn/3", required=True),
+                Column("published_version", Kind.INTEGER, "the published version that answered"),
+                _text("as_of", "the moment asked about, a day"),
+                Column("inputs", Kind.JSON, "the numbers that the model read; no id, no text", required=True),
+                Column("output", Kind.JSON, "what it said", required=True),
+                Column("milliseconds", Kind.INTEGER, "how long the request took, of which it was a part"),
+            ),
+            moment="predicted_at",
+        ),
     )
 }
 

@@ -280,6 +280,17 @@ class ShopHistory:
         order = "order by promotion_id, level, member, store_id"
         return self.kept.get((v.PROMOTIONS,), lambda: _answer(self.connection, sql, {}, order))
 
+    def served_predictions(self, subject: str, since: date, most: int = 20_000) -> pa.Table:
+        """Return the latest predictions served of a subject from a day on: ``predicted_at, model_version, inputs, output``.
+
+        At most ``most``, the latest first.
+        """
+        sql = f"""
+            select predicted_at, model_version, inputs, output from {v.CORE}.{v.SERVED_PREDICTIONS}
+            where subject = '{subject}' and predicted_at >= date '{since.isoformat()}'
+        """
+        return _answer(self.connection, sql, {}, f"order by predicted_at desc, inputs, output limit {int(most)}")
+
     def _of_core(self, definition: str, order: str) -> pa.Table:
         sql = self.definitions[definition]
         return self.kept.get((definition,), lambda: _answer(self.connection, sql, OF_CORE, order))

@@ -71,7 +71,7 @@ def load_events(
             f"the log must reach as far as the lake says; the lake names batch {max(numbers.values())} of it, the log ends "
             f"at {last}: an older copy was put back. Move {log.path.name} away, and the collector begins a new one."
         )
-    for kind in v.COLLECTED:
+    for kind in v.LOGGED:
         # What comes meanwhile is for the next round: under load, this one would never end.
         while batches := _upto(last, log.batches(numbers.get(kind, 0), kind=kind, most_bytes=MOST_BYTES)):
             tell("load", f"{kind}: log {batches[0].number} to {batches[-1].number}", len(done.loads), None)

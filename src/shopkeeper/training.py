@@ -64,6 +64,9 @@ UNSERVED = "no model serves yet: `shopkeeper train` says why"
 UNTRAINED = {"failed", "none"}
 AT_ONCE = 2
 """Subjects trained side by side: most of their time is spent in libraries that use one core."""
+AS_SERVED = "-served"
+LEAST_SERVED = 200
+"""So many predictions served are held against the training; of fewer, little could be seen."""
 KEYS = (CUSTOMER_ID, AS_OF)
 """Columns that say which row it is: there is nothing in them that could drift."""
 MODEL, EVALUATED, PLOTS = "model", "evaluated", "plots"
@@ -637,11 +640,12 @@ def drift(studio: Studio, only: Sequence[str] = (), *, policy: str = "warn", tel
     chosen = studio.chosen(only)
     with studio.history() as history, ThreadPoolExecutor(AT_ONCE) as pool:
 
-        def one(subject: Subject) -> Watched:
+        def one(subject: Subject) -> list[Watched]:
             tell("drift", subject.name, 0, None)
-            return _watched(studio, subject, history.beside(), policy)
+            beside = history.beside()
+            return [_watched(studio, subject, beside, policy), *_as_served(studio, subject, beside)]
 
-        return list(pool.map(one, chosen.values()))
+        return [each for found in pool.map(one, chosen.values()) for each in found]
 
 
 def _watched(studio: Studio, subject: Subject, history: ShopHistory, policy: str) -> Watched:
@@ -663,6 +667,48 @@ def _watched(studio: Studio, subject: Subject, history: ShopHistory, policy: str
         return Watched(name, version, "warn", studio.unforeseen(name, error))
     action = rules.decide(report, policy)
     return Watched(name, version, action.kind, action.sentence, report)
+
+
+def _as_served(studio: Studio, subject: Subject, history: ShopHistory) -> list[Watched]:
+    """Return what was asked of a champion over the API since its training, held against that; nothing if it was little.
+
+    It warns only: who asks is not the shop, and a new model would be fitted on the shop's data all the same.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from shopkeeper import drift as rules
+
+    name = subject.name
+    try:
+        served = studio.registry.serving(name)
+        if served is None:
+            return []
+        since = date.fromisoformat(served.version.tags["as_of"])
+        asked = history.served_predictions(name, since)
+        inputs = [
+            json.loads(text)
+            for text, version in zip(asked["inputs"].to_pylist(), asked["model_version"].to_pylist(), strict=True)
+            if version == _version(served)
+        ]
+        if len(inputs) < LEAST_SERVED:
+            return []
+        reference = parquet.read_table(served.folder / REFERENCE)
+        columns = sorted({each for row in inputs for each in row} & set(reference.column_names) - set(KEYS))
+        current = pa.table({each: [row.get(each) for row in inputs] for each in columns})
+        report = rules.examine(
+            reference,
+            current,
+            columns=columns,
+            score=None,
+            subject=f"{name}{AS_SERVED}",
+            version=_version(served),
+            about=(f"the training, on data before {since}", f"{len(inputs):,} predictions served since"),
+        )
+    except (ModelError, StorageError, OSError, ValueError) as error:
+        return [Watched(f"{name}{AS_SERVED}", "", "warn", str(error))]
+    action = rules.decide(report, "warn")
+    return [Watched(f"{name}{AS_SERVED}", f"{_version(served)} as served", action.kind, action.sentence, report)]
 
 
 def _compare(studio: Studio, subject: Subject, served: Served, history: ShopHistory) -> "DriftReport":

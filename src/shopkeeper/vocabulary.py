@@ -16,6 +16,7 @@ LABELS: Final = "labels"
 EXPOSURES: Final = "exposures"
 INVENTORY_MOVEMENTS: Final = "inventory_movements"
 PROMOTIONS: Final = "promotions"
+SERVED_PREDICTIONS: Final = "served_predictions"
 
 ENTITIES: Final = (
     ORDER_LINES,
@@ -28,10 +29,12 @@ ENTITIES: Final = (
     EXPOSURES,
     INVENTORY_MOVEMENTS,
     PROMOTIONS,
+    SERVED_PREDICTIONS,
 )
 
 # What comes over the network, by the collector; and the name of that source in the lake.
 COLLECTED: Final = (EVENTS, ORDER_LINES, INVENTORY_MOVEMENTS)
+LOGGED: Final = (*COLLECTED, SERVED_PREDICTIONS)
 COLLECTOR: Final = "collector"
 
 # The lake's own tables.

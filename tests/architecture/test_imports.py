@@ -109,6 +109,7 @@ DOORS = {
         "loader": "reads what the log holds",
         "serving.live": "reads what the log holds",
         "serving.offers": "reads stored lists",
+        "serving.prediction_log": "writes what the log holds",
     },
     "prometheus_client": {"apps.api.measures": "what the server measures"},
     "sqlite3": {

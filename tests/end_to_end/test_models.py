@@ -11,7 +11,9 @@ import sys
 import time
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from shopkeeper import training, workflow
 from shopkeeper.apps.screen import print_trainings
@@ -256,6 +258,37 @@ def test_whatever_serves_is_watched(world):
     found = {each.subject: each for each in training.drift(parts.studio) if each.version}
     assert {"segments", "recommendations", "demand", "prices"} <= set(found)
     assert {name: each.message for name, each in found.items() if each.report is None} == {}
+
+
+def test_predictions_served_are_held_against_the_training(copied, run):
+    """As many customers as at training, asked over the API, look like them; customers with ten times the orders do not."""
+    served = copied.registry.serving("churn")
+    reference = parquet.read_table(served.folder / training.REFERENCE)
+    numbers = [
+        field.name for field in reference.schema if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ]
+    rows = reference.select([name for name in numbers if name != "score"]).to_pylist()
+    assert len(rows) >= training.LEAST_SERVED
+
+    def serve(factor: int) -> None:
+        before = copied.log.last()
+        told = {"subject": "churn", "model_version": "churn/1", "published_version": 1, "as_of": "2024-01-01"}
+        told |= {"predicted_at": time.time_ns() // 1000, "output": "{}", "milliseconds": 3}
+        inputs = [{**row, "n_orders_90d": (row["n_orders_90d"] or 0) * factor} for row in rows]
+        copied.prediction_log.add([{**told, "inputs": json.dumps(each)} for each in inputs])
+        while copied.log.last() == before:
+            time.sleep(0.01)
+        assert copied.load_events().n_rows == len(rows)
+        run(copied)
+
+    serve(1)
+    found = {each.subject: each for each in training.drift(copied.studio)}
+    assert (found["churn-served"].action, found["churn-served"].report.alarms) == ("none", ())
+    assert "segments-served" not in found
+    for _ in range(2):
+        serve(10)
+    (worst,) = {each.subject: each for each in training.drift(copied.studio)}["churn-served"].report.alarms
+    assert worst.name == "n_orders_90d"
 
 
 def test_a_damaged_reference_is_a_warning(copied):

@@ -154,7 +154,7 @@ class Picture:
             v.INVENTORY_MOVEMENTS: self._movements,
         }
         for batch in batches:
-            if batch.n_rows:
+            if batch.n_rows and batch.kind in by_kind:
                 by_kind[batch.kind](orjson.loads(batch.rows), batch.n_rows, batch.number > contained)
             self.number = max(self.number, batch.number)
 

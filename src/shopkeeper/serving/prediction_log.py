@@ -1,11 +1,18 @@
 """What is kept of predictions served: inputs, output, model, latency; nothing that tells who was asked about.
 
-``PredictionLog`` is what the API writes to. Where rows end is for the assembly to say.
+Rows go to the durable log, as events do; its loader brings them to the lake, where ``shopkeeper drift`` holds them against
+the training.
 """
 
-from collections import deque
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol
+
+import orjson
+
+from shopkeeper import vocabulary as v
+from shopkeeper.errors import ShopkeeperError
 
 
 class PredictionLog(Protocol):
@@ -15,25 +22,35 @@ class PredictionLog(Protocol):
         """Take some rows."""
 
 
-class LatestPredictions:
-    """Keeps the latest rows in memory, until somebody takes them; what does not fit is counted as dropped."""
+class Appending(Protocol):
+    """What is needed of the durable log (see ``shopkeeper.events.Log``)."""
 
-    def __init__(self, most: int = 10_000) -> None:
-        """Keep at most so many."""
-        self._rows: deque[Mapping[str, Any]] = deque()
-        self._most = most
+    def append(self, batch: Any) -> "Future[int]":
+        """Write a batch; the future gives its number once it is on disk."""
+
+
+class LoggedPredictions:
+    """Writes rows to the durable log; those that it cannot take are counted as dropped, and the answer goes out all the same."""
+
+    def __init__(self, log: Appending, batch: Any) -> None:
+        """Write to ``log``; ``batch(kind, received_at, n_rows, n_rejects, rows)`` makes what it takes."""
+        self._log = log
+        self._batch = batch
         self.n_dropped = 0
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep some rows; the oldest make room."""
-        self._rows.extend(rows)
-        while len(self._rows) > self._most:
-            self._rows.popleft()
-            self.n_dropped += 1
+        """Write some rows; returns before they are on disk."""
+        if not rows:
+            return
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        batch = self._batch(v.SERVED_PREDICTIONS, time.time_ns() // 1000, len(rows), 0, orjson.dumps(columns))
+        try:
+            written = self._log.append(batch)
+        except ShopkeeperError:
+            self.n_dropped += len(rows)
+            return
+        written.add_done_callback(lambda done: self._note(done, len(rows)))
 
-    def take(self) -> list[Mapping[str, Any]]:
-        """Return all rows, and keep them no longer."""
-        found = []
-        while self._rows:
-            found.append(self._rows.popleft())
-        return found
+    def _note(self, written: "Future[int]", n: int) -> None:
+        if written.exception() is not None:
+            self.n_dropped += n

@@ -5,9 +5,10 @@ tables where the lines are. Places among all customers (ranks, deciles) are not 
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -150,9 +151,9 @@ def predict(editions: Editions, edition: Edition, asked: str, body: Any) -> Pred
 def logged(edition: Edition, found: Predicted, seconds: float) -> list[dict[str, Any]]:
     """Return what is kept of predictions: features and outputs as JSON, without the customer's id or country, or any text.
 
-    One row per prediction: ``predicted_at, subject, model_version, published_version, as_of, inputs, output, seconds``.
+    One row per prediction, in the columns of the contract ``served_predictions``; moments are microseconds since 1970.
     """
-    now = datetime.now(UTC)
+    now = time.time_ns() // 1000
     columns = [
         name
         for name in found.read
@@ -162,13 +163,13 @@ def logged(edition: Edition, found: Predicted, seconds: float) -> list[dict[str,
     return [
         {
             "predicted_at": now,
-            "subject": found.asked,
+            "subject": SUBJECTS[found.asked],
             "model_version": found.model_version,
             "published_version": edition.number,
-            "as_of": found.as_of,
+            "as_of": found.as_of.isoformat(),
             "inputs": json.dumps(inputs.get(each[v.CUSTOMER_ID], {})),
             "output": json.dumps({name: value for name, value in each.items() if name not in NOT_LOGGED}, default=str),
-            "seconds": seconds,
+            "milliseconds": round(1000 * seconds),
         }
         for each in found.predictions
     ]
