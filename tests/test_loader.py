@@ -55,7 +55,7 @@ def test_rows_arrive_as_they_were_said(parts):
     (row,) = parts.lake.read("events").to_pylist()
     assert (row["event_id"], row["price"], row["quantity"]) == ("e1", Decimal("-12.3456"), Decimal("1.500"))
     assert (row["occurred_at"], row["customer_id"], row["currency"]) == (NOW, "é", "USD")
-    assert abs(row["received_at"] - NOW) < timedelta(minutes=5)
+    assert abs(row["received_at"] - datetime.now(UTC)) < timedelta(minutes=5)
     assert (row["source_row"], row["load_id"]) == (1, load.load_id)
     assert (load.source, load.entity, load.cursor) == ("collector", "events", f"{parts.log.identity()}:1")
 
