@@ -28,7 +28,7 @@ endif
 	@$(BIN)/shopkeeper run --project $(DEMO)/shop
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # A hundred kills of collector and loader, and a million late, duplicated and reordered events; some minutes.
 soak: setup

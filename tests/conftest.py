@@ -14,6 +14,21 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 
 
+LONGEST = ("test_models.py", "test_kills.py", "test_online_retail_models.py", "test_days.py", "test_online_retail.py")
+"""Of end_to_end, by time: whoever begins with these does not wait for one of them in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        is_end_to_end = item.path.parent.name == "end_to_end"
+        longest = LONGEST.index(item.path.name) if is_end_to_end and item.path.name in LONGEST else len(LONGEST)
+        return longest, not is_end_to_end
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
     """Return the path of a real data file, or skip the test with the reason."""

@@ -277,7 +277,13 @@ def test_an_older_lake_gets_the_new_columns(tmp_path):
     DeltaTable.create(folder, schema, partition_by=["moment_month"])
     import pyarrow as pa
 
-    old = {"event_type": "view", "occurred_at": NOW, "load_id": "x", "source_row": 1, "moment_month": NOW.year * 100 + NOW.month}
+    old = {
+        "event_type": "view",
+        "occurred_at": NOW,
+        "load_id": "x",
+        "source_row": 1,
+        "moment_month": NOW.year * 100 + NOW.month,
+    }
     write_deltalake(folder, pa.Table.from_pylist([old], schema=schema), mode="append")
     lake = Lake(tmp_path / "lake", tmp_path / "scratch")
     assert set(lake.read("events", all_rows=True).column_names) == set(entity_schema(CONTRACTS["events"]).names)

@@ -14,7 +14,7 @@ from shopkeeper import workflow
 from shopkeeper.assembly import assemble
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("SHOPKEEPER_KILLS", "20"))
+KILLS = int(os.environ.get("SHOPKEEPER_KILLS", "10"))
 """Twenty by default; fifty in `.ci/run`."""
 WARM = ["dbt.cli.main", "dbt.adapters.duckdb", "shopkeeper.assembly", "shopkeeper.workflow", "pyarrow.dataset"]
 

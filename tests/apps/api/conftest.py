@@ -54,7 +54,8 @@ create table core.orders as
         1 as n_units
     from (select unnest($ids) as id, unnest(range(len($ids))) as n);
 create table core.order_lines as
-    select order_id, customer_id, 'B2' as product_id, ordered_on, 'sale' as line_kind, 2.0 as quantity, 4.5 as unit_price,
+    select order_id, customer_id, 'B2' as product_id, ordered_on, ordered_at, 'sale' as line_kind,
+        2.0 as quantity, 4.5 as unit_price,
         cast(9 as decimal(38, 4)) as net_amount, null as source_category, 'mugs' as category
     from core.orders;
 create table core.inventory_levels as

@@ -6,6 +6,9 @@ import hypothesis
 import pytest
 import requests
 import schemathesis
+
+# Now, and not when it is first used: Python 3.11 may fail to parse a module while another thread parses, too.
+import schemathesis.specs.openapi.schemas
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
