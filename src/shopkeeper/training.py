@@ -624,6 +624,11 @@ class Watched:
     message: str
     report: "DriftReport | None" = None
 
+    @property
+    def model(self) -> str:
+        """The subject whose model was looked at, be it by the shop's rows or by what it was asked."""
+        return self.subject.removesuffix(AS_SERVED)
+
     def plain(self) -> dict[str, Any]:
         """Return it as values that JSON can hold."""
         from shopkeeper import drift as rules

@@ -187,6 +187,18 @@ def test_what_is_announced_later_changes_nothing() -> None:
     assert before["demand_forecasts"].equals(after["demand_forecasts"])
 
 
+def test_promotions_of_what_nobody_bought_are_counted() -> None:
+    """A category that is spelt otherwise, and a product without a sale: two of three do nothing, and a note says so."""
+    some = [
+        {"level": "category", "member": "a"},
+        {"level": "product", "member": "zz"},
+        {"level": "product", "member": "a"},
+    ]
+    plan = memory.promotions([{**each, "discount_share": 0.2, **NOW} for each in some])
+    series = series_of(SoldInMemory(lines_of(steady()), promotions=plan), START + timedelta(DAYS))
+    assert any(note.startswith("2 of 3 promotions are for a product") for note in series.notes)
+
+
 def test_promotions_that_cannot_be_used_are_counted_in_the_report() -> None:
     """One that takes everything off: a note, and no promotion in the model."""
     wrong = memory.promotions([{"level": "shop", "member": "all", "discount_share": 1.0, "is_usable": False, **NOW}])

@@ -221,8 +221,7 @@ def print_summary(project: str, run: "Run", summary: dict[str, Any], n_rejects: 
     print_scores([each for each in run.scores if each.status in {"scored", "failed"}])
     for each in run.drift:
         if each.action != "none":
-            subject = each.subject.removesuffix("-served")
-            out.print(f"  [yellow]![/yellow] {_escaped(each.message, False)}: shopkeeper drift {subject}{option}")
+            out.print(f"  [yellow]![/yellow] {_escaped(each.message, False)}: shopkeeper drift {each.model}{option}")
     if n_rejects:
         waiting = f"{_count(n_rejects, 'row')} {'wait' if n_rejects > 1 else 'waits'} in quarantine"
         out.print(f"  [yellow]{waiting}[/yellow], with reasons: shopkeeper quarantine explain{option}")

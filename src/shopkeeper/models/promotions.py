@@ -140,20 +140,20 @@ class Promotions:
 
 
 def promotions_of(planned: pa.Table, lines: pa.Table, categories: NDArray[np.str_]) -> tuple[Promotions | None, str]:
-    """Return the promotions of a shop and a sentence about those that cannot be used; None where there are none.
+    """Return the promotions of a shop, and what is to be said of those that do nothing; None where there are none.
 
     ``planned``: as ``History.promotions``; ``lines``: sold lines; ``categories``: of each line, its product's.
     """
     usable = planned.filter(planned["is_usable"])
     left_out = planned.num_rows - usable.num_rows
-    note = (
-        f"Left out of the promotions: {left_out} that end before they start, take everything off, or name a price without a "
-        f"product."
-        if left_out
-        else ""
-    )
+    notes = []
+    if left_out:
+        notes.append(
+            f"Left out of the promotions: {left_out} that end before they start, take everything off, or name a price "
+            f"without a product."
+        )
     if not usable.num_rows or not lines.num_rows:
-        return None, note
+        return None, " ".join(notes)
     names = {name: pc.fill_null(lines[column], "unknown").combine_chunks() for name, column in _COLUMNS.items()}
     texts = {name: np.array(each.dictionary_encode().dictionary.to_pylist(), np.str_) for name, each in names.items()}
     codes = {name: each.dictionary_encode().indices.to_numpy().astype(np.int64) for name, each in names.items()}
@@ -171,6 +171,11 @@ def promotions_of(planned: pa.Table, lines: pa.Table, categories: NDArray[np.str
     # Of two for the same, the lower price is what customers pay.
     name = usable["promotion_id"].to_numpy()
     order = np.lexsort((name, last, first, discount, -np.nan_to_num(price), specific))
+    cells = [_cells(of_cell, level[one], member[one], store[one]) for one in order.tolist()]
+    if strange := sum(not len(each) for each in cells):
+        notes.append(
+            f"{strange} of {len(cells)} promotions are for a product, category or store that nothing was sold of."
+        )
     by_cell = np.argsort(cell, kind="stable")
     n_lines = np.bincount(cell, minlength=len(at))
     return Promotions(
@@ -179,14 +184,14 @@ def promotions_of(planned: pa.Table, lines: pa.Table, categories: NDArray[np.str
         announced[order],
         price[order],
         discount[order],
-        [_cells(of_cell, level[one], member[one], store[one]) for one in order.tolist()],
+        cells,
         of_cell,
         cell[by_cell],
         _days(lines["ordered_on"])[by_cell],
         np.asarray(lines["quantity"].to_numpy(), np.float64)[by_cell],
         np.asarray(lines["unit_price"].to_numpy(), np.float64)[by_cell],
         np.concatenate([[0], np.cumsum(n_lines)]),
-    ), note
+    ), " ".join(notes)
 
 
 def _cells(names: Mapping[str, NDArray[np.str_]], level: str, member: str, store: str) -> Codes:
