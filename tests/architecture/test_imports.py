@@ -114,7 +114,6 @@ DOORS = {
     "prometheus_client": {"apps.api.measures": "what the server measures"},
     "sqlite3": {
         "access": "keeps keys",
-        "answers.book": "the door to stored answers",
         "events.log": "the durable log",
         "registry.books": "looks at MLflow's database before MLflow does",
     },

@@ -1,14 +1,12 @@
-"""Answers written once, at publishing, and read by key: ``answers.sqlite`` beside a version's tables.
+"""Answers written once, at publishing, and read by key: ``answers.records`` beside a version's tables.
 
-One table per kind: ``place`` (in the order of the keys), ``id``, ``answer`` (JSON, as it is sent). The engine writes the
-JSON; rows pass through here in the order of their keys, so that a large shop's file is written from its first page to its
-last and memory stays bounded.
+One table per kind, key → JSON as it is sent. The engine writes the JSON; answers pass through here in the order of their
+keys, as columns, so that a large shop's file is written from its beginning to its end and memory stays bounded.
 """
 
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -24,19 +22,20 @@ from shopkeeper.answers.questions import (
     Shared,
     tables_of,
 )
+from shopkeeper.answers.records import BrokenFileError, Records, RecordsWriter, UnfinishedFileError
 from shopkeeper.engine import literal, quote
 from shopkeeper.errors import StorageError
 from shopkeeper.vocabulary import CORE, CUSTOMER_ID, PRODUCT_ID
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
-FILE = "answers.sqlite"
-FORMAT = 2
+FILE = "answers.records"
+FORMAT = 3
 CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS = "customers", "products", "customer_recommendations", "lists"
 KINDS = (CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS)
-PAGE = 8192
-"""An answer of a few kilobytes fits into one page; a larger page would be copied for nothing."""
+WORDS = "words"
 AT_ONCE, PER_BATCH = 5_000, 100_000
 MARK = '"@":'
 """Stands in an answer where words that are kept once belong, before their number. No text holds it: a quote within is escaped."""
@@ -46,8 +45,6 @@ FIRST_NUMBER, MOST_WORDS = 1_000_000, 200_000
 _MARK, DIGITS = MARK.encode(), 7
 AHEAD = 256 * 2**10
 """Bytes the system reads ahead at one call; of more it would take no notice."""
-MAPPED = 32 * 2**20
-"""Bytes of the file that a reader maps; the rest is read through the system's cache, so that memory stays bounded."""
 
 KEYS = {
     CUSTOMERS: f"select {CUSTOMER_ID} as {KEY} from core.customers where {CUSTOMER_ID} is not null",
@@ -64,45 +61,40 @@ def write(connection: "duckdb.DuckDBPyConnection", folder: Path) -> dict[str, in
     path = folder / FILE
     path.unlink(missing_ok=True)
     try:
-        book = sqlite3.connect(path, isolation_level=None)
-        try:
-            return _written(connection, book)
-        finally:
-            book.close()
-    except sqlite3.Error as error:
+        with path.open("wb") as file:
+            return _written(connection, RecordsWriter(file))
+    except OSError as error:
         raise StorageError(
             f"the disk must take the answers of a version; got: {error}. Free some space and publish again."
         ) from error
 
 
-def _written(connection: "duckdb.DuckDBPyConnection", book: sqlite3.Connection) -> dict[str, int]:
-    # Nobody reads the file before it is whole, and publishing syncs it.
-    for pragma in (f"page_size = {PAGE}", "journal_mode = off", "synchronous = off", "cache_size = -65536"):
-        book.execute(f"pragma {pragma}")
-    book.execute("create table about (name text primary key, value text) without rowid")
+def _written(connection: "duckdb.DuckDBPyConnection", book: RecordsWriter) -> dict[str, int]:
+    import pyarrow as pa
+
     counts: dict[str, int] = {}
     gaps: list[str] = []
     tables = tables_of(connection)
     words = _Words(connection, tables)
+    nothing = pa.array([], pa.string())
     for kind in KINDS:
-        book.execute(f"create table {kind} (place integer primary key, id text not null, answer text not null)")
-        book.execute("begin")
-        for rows in _answers(connection, kind, tables, words, gaps):
-            book.executemany(f"insert into {kind} (id, answer) values (?, ?)", rows)
-        book.execute("commit")
-        book.execute(f"create unique index {kind}_by_id on {kind} (id)")
-        (counts[kind],) = book.execute(f"select count(*) from {kind}").fetchone()
-    book.execute("create table words (number integer primary key, text text not null)")
-    book.executemany("insert into words values (?, ?)", words.told)
-    book.executemany(
-        "insert into about values (?, ?)", [("format", str(FORMAT)), ("unanswered", " ".join(sorted(set(gaps))))]
+        book.add(kind, nothing, nothing)
+        counts[kind] = 0
+        for keys, told in _answers(connection, kind, tables, words, gaps):
+            book.add(kind, keys, told)
+            counts[kind] += len(keys)
+    book.add(
+        WORDS,
+        pa.array([str(number) for number, _ in words.told], pa.string()),
+        pa.array([text for _, text in words.told], pa.string()),
     )
+    book.close({"format": FORMAT, "unanswered": sorted(set(gaps))})
     return counts
 
 
 def _answers(
     connection: "duckdb.DuckDBPyConnection", kind: str, tables: set[str], words: "_Words", gaps: list[str]
-) -> Iterator[Sequence[tuple[str, str]]]:
+) -> "Iterator[tuple[pa.StringArray, pa.StringArray]]":
     """Yield keys and answers of a kind, in the order of the keys."""
     if kind in KEYS:
         questions = CUSTOMER if kind == CUSTOMERS else PRODUCT
@@ -270,112 +262,91 @@ def _whole_sql(
     )
 
 
-def _read(connection: "duckdb.DuckDBPyConnection", sql: str) -> Iterator[Sequence[tuple[str, str]]]:
-    found = connection.execute(sql)
-    while rows := found.fetchmany(AT_ONCE):
-        yield rows
+def _read(connection: "duckdb.DuckDBPyConnection", sql: str) -> "Iterator[tuple[pa.StringArray, pa.StringArray]]":
+    for batch in connection.execute(sql).to_arrow_reader(AT_ONCE):
+        yield batch.column(0), batch.column(1)
 
 
 class Book:
-    """The answers of one version, for reading; a connection of its own, for one thread."""
+    """The answers of one version, for reading; may be asked from any thread."""
 
     def __init__(self, folder: Path) -> None:
         """Open the answers in a folder. Raises StorageError if there are none that this Shopkeeper reads."""
         self._path = folder / FILE
         try:
-            self._connection = _open(self._path)
-            self._connection.execute(f"pragma mmap_size = {MAPPED}")
-            self._connection.execute("pragma cache_size = -49152")
-            told = _about(self._connection)
-        except sqlite3.Error as error:
+            self._records = Records(self._path)
+        except (OSError, BrokenFileError) as error:
             raise StorageError(
                 f"a version's answers must be readable; got: {error} in {self._path}. Run `shopkeeper publish` after a build."
             ) from error
-        if told.get("format") != str(FORMAT):
-            self._connection.close()
+        about = self._records.about
+        if about.get("format") != FORMAT:
+            self.close()
             raise StorageError(
-                f"a version's answers must have format {FORMAT}; got {told.get('format')} in {self._path}. Publish a new build."
+                f"a version's answers must have format {FORMAT}; got {about.get('format')} in {self._path}. Publish a new build."
             )
-        self.unanswered = told["unanswered"].split()
-        self._words: dict[bytes, bytes] = {
-            b"%d" % number: text for number, text in self._connection.execute("select number, text from words")
-        }
-        self._sql = {kind: f"select answer from {kind} where id = ?" for kind in KINDS}
+        self.unanswered: list[str] = about["unanswered"]
+        self._words = dict(self._records.items(WORDS))
 
     def answer(self, kind: str, key: str) -> bytes | None:
-        """Return the JSON of a key; None if nothing is known of it. ``kind``: one of ``KINDS``."""
+        """Return the JSON of a key; None if nothing is known of it. ``kind``: one of ``KINDS``.
+
+        Raises StorageError if the file breaks off.
+        """
         try:
-            row = self._connection.execute(self._sql[kind], (key,)).fetchone()
+            found = self._records.value(kind, key.encode())
         except UnicodeEncodeError:
             return None
-        if row is None:
+        except BrokenFileError as error:
+            raise StorageError(
+                f"a version's answers must be whole; got: {error} in {self._path}. Publish a new build."
+            ) from error
+        if found is None:
             return None
-        first, *rest = row[0].split(_MARK)
+        first, *rest = found.split(_MARK)
         if not rest:
-            return bytes(first)
+            return first
         words = self._words
         return b"".join([first, *[words[part[:DIGITS]] + part[DIGITS:] for part in rest]])
 
     def warm(self) -> None:
         """Have the system read the file ahead, beside what goes on, where it fits twice into free memory.
 
-        A read from memory takes 15 microseconds, one from the disk many times that.
+        A read from memory takes a few microseconds, one from the disk many times that.
         """
-        size = self._path.stat().st_size
-        if hasattr(os, "posix_fadvise") and 2 * size < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-            Thread(target=_read_ahead, args=(self._path, size), name="read answers ahead", daemon=True).start()
+        if hasattr(os, "posix_fadvise") and 2 * self._records.size < os.sysconf("SC_AVPHYS_PAGES") * os.sysconf(
+            "SC_PAGE_SIZE"
+        ):
+            Thread(target=_read_ahead, args=(self._path,), name="read answers ahead", daemon=True).start()
 
     def count(self, kind: str) -> int:
         """Return how many answers of a kind there are."""
-        row = self._connection.execute(f"select max(place) from {kind}").fetchone()
-        return int(row[0] or 0)
+        return self._records.count(kind)
 
     def first_keys(self, kind: str, n: int) -> list[str]:
         """Return the first keys of a kind."""
-        return [row[0].decode() for row in self._connection.execute(f"select id from {kind} order by id limit ?", (n,))]
+        return [key.decode() for key in self._records.keys(kind, n)]
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._records.close()
 
 
-def _read_ahead(path: Path, size: int) -> None:
+def _read_ahead(path: Path) -> None:
     # The file may be gone by now, and then needs no reading.
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            for offset in range(0, size, AHEAD):
-                os.posix_fadvise(descriptor, offset, AHEAD, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(descriptor)
+    with suppress(OSError, BrokenFileError), closing(Records(path)) as records:
+        records.read_ahead(AHEAD)
 
 
 def stands(folder: Path) -> bool:
     """Return whether a folder holds whole answers in today's format. Raises StorageError if the file cannot be read."""
     path = folder / FILE
-    if not path.exists():
-        return False
     try:
-        connection = _open(path)
-        try:
-            return _about(connection).get("format") == str(FORMAT)
-        finally:
-            connection.close()
-    except sqlite3.OperationalError:
-        # One that was left half written has no table that tells of it.
+        with closing(Records(path)) as records:
+            return records.about.get("format") == FORMAT
+    except (FileNotFoundError, UnfinishedFileError):
         return False
-    except sqlite3.Error as error:
+    except (OSError, BrokenFileError) as error:
         raise StorageError(
             f"a version's answers must be readable; got: {error} in {path}. Run `shopkeeper publish` after a build."
         ) from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    place = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(place, uri=True, check_same_thread=False, isolation_level=None)
-    connection.text_factory = bytes
-    return connection
-
-
-def _about(connection: sqlite3.Connection) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in connection.execute("select name, value from about")}

@@ -135,7 +135,7 @@ def test_a_version_without_stored_answers(make_project, publish):
     """A version that an older Shopkeeper published is answered too: its answers are written when it is first served."""
     parts = make_project()
     publish(parts, 1)
-    file = parts.published.folder(1) / "answers.sqlite"
+    file = parts.published.folder(1) / "answers.records"
     file.chmod(0o600)
     expected = file.read_bytes()
     file.unlink()
@@ -144,7 +144,7 @@ def test_a_version_without_stored_answers(make_project, publish):
         assert editions.refresh()
         assert b"segment 1" in editions.current.book.answer("customers", "c1")
         editions.close()
-    (written,) = (parts.published.root / "answers").glob("v1-*/answers.sqlite")
+    (written,) = (parts.published.root / "answers").glob("v1-*/answers.records")
     assert len(written.read_bytes()) == len(expected)
 
 
@@ -175,7 +175,7 @@ def test_answers_that_are_no_answers(make_project, publish):
     """A broken file, and one of another format, are told with what to do."""
     parts = make_project()
     publish(parts, 1)
-    file = parts.published.folder(1) / "answers.sqlite"
+    file = parts.published.folder(1) / "answers.records"
     file.chmod(0o600)
     file.write_bytes(b"nothing of the kind")
     with pytest.raises(StorageError, match="answers must be readable"):
