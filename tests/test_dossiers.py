@@ -28,6 +28,13 @@ create table core.order_lines as select * from (values
     ('o2', 'c1', 'A1', date '2024-02-03', 'sale', 3.0, 9.0), ('o2', 'c1', 'A1', date '2024-02-03', 'return', -1.0, -3.0),
     ('o2', 'c1', 'A1', date '2024-02-03', 'sample', 1.0, 7.0)
 ) t(order_id, customer_id, product_id, ordered_on, line_kind, quantity, net_amount);
+create table core.promotions as select * from (values
+    ('over', 'product', 'A1', 'all', date '2024-01-01', date '2024-02-03', 2.5, null, true),
+    ('price', 'product', 'A1', 's1', date '2024-02-20', date '2024-02-25', 2.5, null, true),
+    ('all clocks', 'category', 'clocks', 'all', date '2024-02-01', date '2024-02-04', null, .2, true),
+    ('spring', 'shop', 'all', 'all', date '2024-03-01', date '2024-03-07', null, .1, true),
+    ('wrong', 'shop', 'all', 'all', date '2024-03-09', date '2024-03-08', null, .1, false)
+) t(promotion_id, level, member, store_id, starts_on, ends_on, unit_price, discount_share, is_usable);
 create table features.customer_features as select * from (values ('c1', 2, 2, 29.0), ('c2', 0, 0, null)
 ) t(customer_id, n_orders, n_order_days, mean_days_between_orders);
 """
@@ -75,6 +82,15 @@ def test_a_customer_is_told_whole(published):
     assert (value["lifetime_value"], value["value_low"], value["value_high"]) == (120.5, 60, 200)
     assert [row["product_id"] for row in of(found, "bought most")] == ["B2", "A1"]
     assert {"segment", "churn", "label"}.isdisjoint(section.title for section in found.sections)
+
+
+def test_planned_promotions_of_a_product(published):
+    """Its own, its category's and the shop's, the first to begin first; none that is over, is another's, or cannot be used."""
+    names = {
+        code: [row["promotion_id"] for row in of(product_dossier(published, code), "planned promotions")]
+        for code in ("A1", "B2")
+    }
+    assert names == {"A1": ["all clocks", "price", "spring"], "B2": ["spring"]}
 
 
 def test_a_product_is_told_whole(published):

@@ -1,4 +1,4 @@
-"""A small application of the collector's and the live routes alone, run by uvicorn on a port.
+"""A small application of the collector's and the live endpoints alone, run by uvicorn on a port.
 
 `python server.py DIR PORT [SECONDS]`: with the loader beside it, if told how often it loads.
 """
@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from shopkeeper.apps.api import collector, live
 from shopkeeper.apps.api.beside import collecting
+from shopkeeper.apps.api.callers import NOBODY
+from shopkeeper.apps.api.endpoint import Ask, Reply
+from shopkeeper.apps.api.errors import RefusalError
 from shopkeeper.assembly import assemble
 
 
@@ -22,8 +25,21 @@ async def drain(request):
     return PlainTextResponse(b"x" * 100)
 
 
+def route(endpoint):
+    """An endpoint as a route of Starlette's, open to all."""
+
+    async def answer(request):
+        try:
+            reply = await endpoint.handle(Ask(request.scope, request.receive, None, NOBODY, ""))
+        except RefusalError as refusal:
+            return refusal.response()
+        return Response(reply.body, reply.status, media_type=reply.kind) if isinstance(reply, Reply) else reply
+
+    return Route(endpoint.path, answer, methods=[endpoint.method])
+
+
 def application(parts, *, load_seconds=None):
-    """The routes of a project's collector and live numbers; without a loader, unless told how often it loads."""
+    """The endpoints of a project's collector and live numbers; without a loader, unless told how often it loads."""
 
     @asynccontextmanager
     async def alone(_app):
@@ -37,8 +53,10 @@ def application(parts, *, load_seconds=None):
         async with collecting(parts, load_seconds=load_seconds):
             yield
 
-    routes = [*collector.routes(parts.collector), *live.routes(parts.live), Route("/drain", drain, methods=["POST"])]
-    return Starlette(routes=routes, lifespan=alone if load_seconds is None else together)
+    endpoints = [*collector.endpoints(parts.collector), *live.endpoints(parts.live)]
+    routes = [route(each) for each in endpoints]
+    drained = Route("/drain", drain, methods=["POST"])
+    return Starlette(routes=[*routes, drained], lifespan=alone if load_seconds is None else together)
 
 
 if __name__ == "__main__":

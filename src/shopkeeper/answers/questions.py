@@ -286,6 +286,34 @@ PRODUCT: Sequence[Question] = (
         "demand_forecasts",
     ),
     Question(
+        "planned promotions",
+        "table",
+        "promotion_id:text level:text store_id:text starts_on:day ends_on:day unit_price:number discount_share:number",
+        f"""
+        with ahead as (
+            select * from core.promotions where is_usable and ends_on > (select max(ordered_on) from core.orders)
+        ),
+        named as (
+            select p.{PRODUCT_ID}, a.*
+            from core.products as p
+            inner join ahead as a on
+                a.level = 'product' and a.member = p.{PRODUCT_ID}
+                or a.level = 'category' and a.member = p.category
+                or a.level = 'shop'
+        ),
+        ranked as (
+            select *, row_number() over (
+                partition by {PRODUCT_ID} order by starts_on, promotion_id, level desc, store_id
+            ) as place
+            from named
+        )
+        select {PRODUCT_ID} as _key, place as _place, promotion_id, level, store_id, starts_on, ends_on, unit_price,
+            discount_share
+        from ranked
+        where place <= 6
+        """,
+    ),
+    Question(
         "stock",
         "table",
         "store_id:text on_hand:number daily_demand:number days_of_stock_left:number reorder_point:number "

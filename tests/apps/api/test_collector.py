@@ -1,4 +1,4 @@
-"""The routes of the collector, asked through a real server: what 202 holds, what is refused and how, and that nothing breaks."""
+"""The endpoints of the collector, asked through a real server: what 202 holds, what is refused, and that nothing breaks."""
 
 import gzip
 import importlib.util
@@ -189,8 +189,8 @@ def test_bodies_in_hand_are_bounded(client, shop):
 
 def test_every_route_has_a_scope(shop):
     """Whoever checks keys reads which scope a route needs."""
-    assert {route.scope for route in collector.routes(shop.collector)} == {"events"}
-    assert {route.scope for route in live.routes(shop.live)} == {"aggregates"}
+    assert {scope for each in collector.endpoints(shop.collector) for scope in each.scopes} == {"events"}
+    assert {scope for each in live.endpoints(shop.live) for scope in each.scopes} == {"aggregates"}
 
 
 def test_live_numbers_are_seen_within_seconds(client):

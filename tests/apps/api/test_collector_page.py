@@ -57,5 +57,5 @@ def test_every_route_is_on_the_page(tmp_path):
     (tmp_path / "shopkeeper.toml").write_text('[shop]\nname = "page"\n', "utf-8")
     page = (ROOT / "docs" / "collector.md").read_text("utf-8")
     parts = assemble(tmp_path)
-    routes = [*collector.routes(parts.collector), *live.routes(parts.live)]
-    assert [route.path for route in routes if route.path not in page] == []
+    endpoints = [*collector.endpoints(parts.collector), *live.endpoints(parts.live)]
+    assert [each.path for each in endpoints if each.path not in page] == []

@@ -1,24 +1,24 @@
-"""The routes that take events, order lines and inventory movements. 202 means: on disk, whatever crashes next."""
+"""The endpoints that take events, order lines and inventory movements. 202 means: on disk, whatever crashes next."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from shopkeeper.apps.api.errors import JSON, RefusalError
+from shopkeeper import vocabulary as v
+from shopkeeper.apps.api import schemas
+from shopkeeper.apps.api.endpoint import Ask, Endpoint, Handle, Reply
+from shopkeeper.apps.api.errors import RefusalError
 from shopkeeper.errors import ContractError, StorageError, TooLargeError, TransientError
 
-SCOPE = "events"
-"""What a key must be allowed to call these routes."""
 ABOUT = {
-    "/v1/events": "Take one event or a batch; 202 means on disk",
-    "/v1/order_lines": "Take one order line or a batch; 202 means on disk",
-    "/v1/inventory_movements": "Take one inventory movement or a batch; 202 means on disk",
+    "events": "Take one event or a batch; 202 means on disk.",
+    "order_lines": "Take one order line or a batch; 202 means on disk.",
+    "inventory_movements": "Take one inventory movement or a batch; 202 means on disk.",
 }
-SEGMENT = "Take a message, or a batch, of a tracker that speaks Segment's HTTP API; 200 means on disk"
+SEGMENT = "Take a message, or a batch, of a tracker that speaks Segment's HTTP API; 200 means on disk."
+SEGMENT_CALLS = ("track", "batch", "page", "screen", "identify")
 REFUSALS = {
     400: "it is no JSON, or no gzip",
     413: "it is larger than collector.largest_mb, or holds too many things",
@@ -27,6 +27,18 @@ REFUSALS = {
     503: "the log cannot be written, or too much waits for it; nothing was taken",
 }
 """Status of an answer that is an error, and when."""
+_OBJECT = {"type": "object"}
+TAKEN = schemas.whole(
+    {
+        "accepted": {"type": "integer"},
+        "rejected": {"type": "integer"},
+        "ids": schemas.listed(schemas.TEXT),
+        "rejects": schemas.listed(_OBJECT),
+        "log_number": {"type": "integer"},
+    }
+)
+SEGMENT_TAKEN = schemas.whole({"success": {"type": "boolean"}, **TAKEN["properties"]})
+BODY = {"anyOf": [_OBJECT, {"type": "array", "items": _OBJECT}]}
 RETRY_SECONDS = 1
 LISTED = 100
 """So many rejects stand in an answer that is an error as a whole; all of them are in quarantine."""
@@ -53,7 +65,7 @@ class Receipt(Protocol):
 
 
 class Takes(Protocol):
-    """What the routes need of a collector (see shopkeeper.events.collector.Collector)."""
+    """What the endpoints need of a collector (see shopkeeper.events.collector.Collector)."""
 
     largest_bytes: int
     most_held_bytes: int
@@ -74,23 +86,27 @@ class Takes(Protocol):
         """Take inventory movements."""
 
 
-def routes(collector: Any) -> list[BaseRoute]:
-    """Return the routes of a collector (see ``Takes``); each has its ``scope``, and what it is ``about``."""
+def endpoints(collector: Any) -> list[Endpoint]:
+    """Return the endpoints of a collector (see ``Takes``)."""
     takes: Takes = collector
-    table: dict[str, tuple[Callable[[bytes], Awaitable[Receipt]], bool]] = {
-        "/v1/events": (takes.events, False),
-        "/v1/order_lines": (takes.order_lines, False),
-        "/v1/inventory_movements": (takes.inventory_movements, False),
-        **{f"/v1/{call}": (takes.segment, True) for call in ("track", "batch", "page", "screen", "identify")},
-    }
     hands = Hands(takes)
-    found: list[BaseRoute] = []
-    for path, (take, is_segment) in table.items():
-        route = Route(path, _endpoint(hands, take, is_segment=is_segment), methods=["POST"])
-        route.scope = SCOPE  # type: ignore[attr-defined] # read by whoever checks keys
-        route.about = SEGMENT if is_segment else ABOUT[path]  # type: ignore[attr-defined]
-        found.append(route)
-    return found
+
+    def taking(path: str, about: str, take: Callable[[bytes], Awaitable[Receipt]], *, is_segment: bool) -> Endpoint:
+        return Endpoint(
+            "POST",
+            f"/v1/{path}",
+            about,
+            _handle(hands, take, is_segment=is_segment),
+            frozenset({v.EVENTS}),
+            SEGMENT_TAKEN if is_segment else TAKEN,
+            200 if is_segment else 202,
+            body=BODY,
+            refusals=REFUSALS,
+            is_versioned=False,
+        )
+
+    own = [taking(path, about, getattr(takes, path), is_segment=False) for path, about in ABOUT.items()]
+    return own + [taking(call, SEGMENT, takes.segment, is_segment=True) for call in SEGMENT_CALLS]
 
 
 class Hands:
@@ -132,25 +148,24 @@ class Hands:
         return body
 
 
-def _endpoint(
-    hands: Hands, take: Callable[[bytes], Awaitable[Receipt]], *, is_segment: bool
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+def _handle(hands: Hands, take: Callable[[bytes], Awaitable[Receipt]], *, is_segment: bool) -> Handle:
+    async def handle(ask: Ask) -> Reply:
         held: list[int] = []
         try:
-            return _answer(await take(await hands.body(request, held)), is_segment=is_segment)
-        except RefusalError as refusal:
-            return refusal.response()
+            return _answer(await take(await hands.body(ask.request, held)), is_segment=is_segment)
         except (ContractError, StorageError, TransientError) as error:
-            return _refusal(error).response()
+            raise _refusal(error) from error
         finally:
             hands.n_bytes -= sum(held)
 
-    return endpoint
+    return handle
 
 
-def _answer(receipt: Receipt, *, is_segment: bool) -> Response:
-    """Return 202 with what was taken and what was not; 422 if nothing was. Trackers of Segment look for 200 and success."""
+def _answer(receipt: Receipt, *, is_segment: bool) -> Reply:
+    """Return 202 with what was taken and what was not. Trackers of Segment look for 200 and success.
+
+    Raises RefusalError, 422, if nothing was taken.
+    """
     if not receipt.n_accepted:
         sentence = (
             f"a request must hold something that fits the contract; all {len(receipt.rejects)} are in quarantine with "
@@ -164,9 +179,7 @@ def _answer(receipt: Receipt, *, is_segment: bool) -> Response:
         "rejects": receipt.rejects,
         "log_number": receipt.number,
     }
-    if is_segment:
-        return Response(orjson.dumps({"success": True, **told}), 200, media_type=JSON)
-    return Response(orjson.dumps(told), 202, media_type=JSON)
+    return Reply(orjson.dumps({"success": True, **told})) if is_segment else Reply(orjson.dumps(told), 202)
 
 
 def _refusal(error: Exception) -> RefusalError:

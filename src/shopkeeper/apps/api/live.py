@@ -1,4 +1,4 @@
-"""The routes of live numbers: once, as a stream of server-sent events, and stock on hand."""
+"""The endpoints of live numbers: once, as a stream of server-sent events, and stock on hand."""
 
 import asyncio
 import time
@@ -8,13 +8,24 @@ from typing import Any, Protocol
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
 
-from shopkeeper.apps.api.errors import JSON, RefusalError
+from shopkeeper import vocabulary as v
+from shopkeeper.apps.api.endpoint import Ask, Endpoint, Parameter, Reply
+from shopkeeper.apps.api.errors import RefusalError
 from shopkeeper.errors import UsageError
 
-SCOPE = "aggregates"
-"""What a key must be allowed to call these routes."""
+MINUTES = Parameter(
+    "minutes",
+    {"type": "integer", "minimum": 1, "maximum": 999_999},
+    "how far back; all that live numbers reach if not given",
+)
+TOP = Parameter("top", {"type": "integer", "minimum": 1, "maximum": 999_999}, "how many products; 10 if not given")
+STOCK = (
+    Parameter("product_id", {"type": "string"}, "of this product only"),
+    Parameter("store_id", {"type": "string"}, "of this store only"),
+    Parameter("limit", {"type": "integer", "minimum": 1, "maximum": 999_999}, "at most so many rows; 100 if not given"),
+)
+STREAM = "text/event-stream"
 MOST_STREAMS = 100
 REFUSALS = {422: "a parameter is out of its range", 503: "as many streams are open as may be"}
 """Status of an answer that is an error, and when."""
@@ -24,7 +35,7 @@ RETRY_SECONDS = 5
 
 
 class Numbers(Protocol):
-    """What the routes need of live numbers (see shopkeeper.serving.Live)."""
+    """What the endpoints need of live numbers (see shopkeeper.serving.Live)."""
 
     def numbers(self, minutes: int | None = None, top: int = 10) -> dict[str, Any]:
         """Return the numbers of the last minutes."""
@@ -35,7 +46,7 @@ class Numbers(Protocol):
         """Return stock on hand."""
 
 
-class LiveRoutes:
+class LiveAnswers:
     """Answers of live numbers, made at most once a second for each question, however many ask."""
 
     def __init__(self, live: Numbers) -> None:
@@ -44,43 +55,34 @@ class LiveRoutes:
         self.n_streams = 0
         self._made: dict[tuple[int | None, int], tuple[float, bytes]] = {}
 
-    async def numbers(self, request: Request) -> Response:
+    async def numbers(self, ask: Ask) -> Reply:
         """Return the numbers of the last minutes. Query: minutes, top."""
-        try:
-            return Response(self._bytes(*_asked(request)), media_type=JSON, headers={"Cache-Control": "no-store"})
-        except RefusalError as refusal:
-            return refusal.response()
+        return Reply(self._bytes(*_asked(ask.request)))
 
-    async def stock(self, request: Request) -> Response:
+    async def stock(self, ask: Ask) -> Reply:
         """Return stock on hand. Query: product_id, store_id, limit; without the first two, what moved last."""
-        query = request.query_params
+        query = ask.request.query_params
+        limit = _whole(query.get("limit"), "limit")
         try:
-            limit = _whole(query.get("limit"), "limit")
             rows = await asyncio.to_thread(
                 self.live.stock, query.get("product_id"), query.get("store_id"), 100 if limit is None else limit
             )
-        except RefusalError as refusal:
-            return refusal.response()
         except UsageError as error:
-            return RefusalError(422, "invalid_parameter", str(error)).response()
-        return Response(orjson.dumps({"stock": rows}), media_type=JSON, headers={"Cache-Control": "no-store"})
+            raise RefusalError(422, "invalid_parameter", str(error)) from error
+        return Reply(orjson.dumps({"stock": rows}))
 
-    async def stream(self, request: Request) -> Response:
+    async def stream(self, ask: Ask) -> Response:
         """Send the numbers once a second, as long as they change, and a sign of life otherwise. Query: minutes, top."""
-        try:
-            asked = _asked(request)
-            self._bytes(*asked)
-        except RefusalError as refusal:
-            return refusal.response()
+        request = ask.request
+        asked = _asked(request)
+        self._bytes(*asked)
         if self.n_streams >= MOST_STREAMS:
             sentence = f"at most {MOST_STREAMS} streams are open at once. Come again, or ask /v1/live."
-            return RefusalError(
-                503, "too_many_streams", sentence, headers={"Retry-After": str(RETRY_SECONDS)}
-            ).response()
+            raise RefusalError(503, "too_many_streams", sentence, headers={"Retry-After": str(RETRY_SECONDS)})
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         if request.method == "HEAD":
-            return Response(media_type="text/event-stream", headers=headers)
-        return StreamingResponse(self._events(*asked), media_type="text/event-stream", headers=headers)
+            return Response(media_type=STREAM, headers=headers)
+        return StreamingResponse(self._events(*asked), media_type=STREAM, headers=headers)
 
     async def _events(self, minutes: int | None, top: int) -> AsyncIterator[bytes]:
         self.n_streams += 1
@@ -113,24 +115,41 @@ class LiveRoutes:
         return told
 
 
-def routes(live: Any) -> list[BaseRoute]:
-    """Return the routes of live numbers (see ``Numbers``); each has its ``scope``, and what it is ``about``."""
-    answers = LiveRoutes(live)
-    found: list[BaseRoute] = []
-    for path, endpoint, about in (
-        ("/v1/live", answers.numbers, "Tell the numbers of the last minutes"),
-        ("/v1/live/stock", answers.stock, "Tell stock on hand, movements of the last seconds included"),
-        (
-            "/v1/live/stream",
-            answers.stream,
-            "Send the numbers of the last minutes once a second, as server-sent events",
+def endpoints(live: Any) -> list[Endpoint]:
+    """Return the endpoints of live numbers (see ``Numbers``)."""
+    answers = LiveAnswers(live)
+    shape: dict[str, Any] = {"scopes": frozenset({v.AGGREGATES}), "refusals": REFUSALS, "is_versioned": False}
+    told = {"type": "object"}
+    return [
+        Endpoint(
+            "GET",
+            "/v1/live",
+            "Tell the numbers of the last minutes.",
+            answers.numbers,
+            answer=told,
+            parameters=(MINUTES, TOP),
+            **shape,
         ),
-    ):
-        route = Route(path, endpoint, methods=["GET"])
-        route.scope = SCOPE  # type: ignore[attr-defined] # read by whoever checks keys
-        route.about = about  # type: ignore[attr-defined]
-        found.append(route)
-    return found
+        Endpoint(
+            "GET",
+            "/v1/live/stock",
+            "Tell stock on hand, movements of the last seconds included.",
+            answers.stock,
+            answer=told,
+            parameters=STOCK,
+            **shape,
+        ),
+        Endpoint(
+            "GET",
+            "/v1/live/stream",
+            "Send the numbers of the last minutes once a second, as server-sent events.",
+            answers.stream,
+            answer={"type": "string"},
+            kind=f"{STREAM}; charset=utf-8",
+            parameters=(MINUTES, TOP),
+            **shape,
+        ),
+    ]
 
 
 def _asked(request: Request) -> tuple[int | None, int]:

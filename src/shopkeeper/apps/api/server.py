@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
-from shopkeeper.apps.api import collection
+from shopkeeper.apps.api import collector, live
 from shopkeeper.apps.api.beside import collecting
 from shopkeeper.apps.api.bodies import BodyLimits
 from shopkeeper.apps.api.callers import Buckets, Callers, is_loopback
@@ -55,7 +55,7 @@ class Application:
             *operations.endpoints(),
             *Reads(self.bench, limits, _once(parts.keys.masking_secret)).endpoints(),
             *Predicting(self.editions, self.bench, limits, parts.prediction_log).endpoints(),
-            *(collection.endpoints(parts) if collects else ()),
+            *([*collector.endpoints(parts.collector), *live.endpoints(parts.live)] if collects else ()),
             *more,
         ]
         self._beside = (lambda: collecting(parts)) if collects else nullcontext
