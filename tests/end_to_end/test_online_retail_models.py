@@ -3,6 +3,7 @@
 import pytest
 
 from shopkeeper.evaluation import from_json
+from shopkeeper.serving.predictions import predict
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
@@ -96,3 +97,31 @@ def test_demand_beats_the_seasonal_naive(report, ask):
         "sum(units) filter (level = 'country') as countries, sum(units) filter (level = 'product') as products "
         "from demand_forecasts group by all) where abs(total - countries) > 1e-6 or abs(total - products) > 1e-6"
     ) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "table"),
+    [("segment", "customer_segments"), ("churn", "churn_scores"), ("lifetime", "customer_lifetime_values")],
+)
+def test_predictions_from_order_lines_are_the_batchs(shop, asked, table):
+    """What the API says of the raw lines of three hundred customers is what was published of them, to 1e-9."""
+    editions = shop.editions
+    assert editions.refresh()
+    with editions.current.cursor() as connection:
+        some = f"select customer_id from predictions.{table} order by hash(customer_id) limit 300"
+        lines = connection.execute(
+            "select order_id, customer_id, source_product_id as product_id, description, cast(quantity as double) as quantity, "
+            "cast(unit_price as double) as unit_price, strftime(ordered_at, '%Y-%m-%dT%H:%M:%SZ') as ordered_at, country "
+            f"from core.order_lines where customer_id in ({some}) order by hash(order_line_id)"
+        ).to_arrow_table()
+        batch = connection.execute(f"select * from predictions.{table} where customer_id in ({some})").to_arrow_table()
+    told = predict(editions, editions.current, asked, {"order_lines": lines.to_pylist()}).plain()
+    known = {row["customer_id"]: row for row in batch.to_pylist()}
+    assert {each["customer_id"] for each in told["predictions"]} == set(known)
+    n_compared = 0
+    for each in told["predictions"]:
+        for name, value in known[each["customer_id"]].items():
+            if name in each and isinstance(value, float):
+                assert each[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
+                n_compared += 1
+    assert n_compared >= 300

@@ -53,6 +53,9 @@ create table core.orders as
         cast(0 as decimal(38, 4)) as returns, cast({version} as decimal(38, 4)) as net_sales, 'EUR' as currency, 1 as n_lines,
         1 as n_units
     from (select unnest($ids) as id, unnest(range(len($ids))) as n);
+create table core.promotions as select 'spring' as promotion_id, 'category' as level, 'clocks' as member, 'all' as store_id,
+    date '2024-06-01' as starts_on, date '2024-06-07' as ends_on, null::double as unit_price, .2 as discount_share,
+    true as is_usable;
 create table core.order_lines as
     select order_id, customer_id, 'B2' as product_id, ordered_on, ordered_at, 'sale' as line_kind,
         2.0 as quantity, 4.5 as unit_price,
