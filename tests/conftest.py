@@ -1,6 +1,8 @@
 """What all tests share: where the real data lie, and how to make a project and run it."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,27 @@ def run_shop() -> Callable[..., workflow.Run]:
             )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def retail(tmp_path_factory, real_data, make_shop, run_shop) -> Callable[[Path], Shopkeeper]:
+    """Copy a shop of UCI Online Retail, published without models, to a folder; it is made once for all processes."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "retail"
+    file = real_data("online_retail/Online Retail.xlsx")
+
+    def copy(folder: Path) -> Shopkeeper:
+        root.mkdir(exist_ok=True)
+        with (root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / "done").exists():
+                shutil.rmtree(root / "shop", ignore_errors=True)
+                run_shop(make_shop(root / "shop", "uci_online_retail", file))
+                (root / "done").touch()
+        shutil.copytree(root / "shop", folder, symlinks=True)
+        return assemble(folder)
+
+    return copy
 
 
 @pytest.fixture(scope="session")
