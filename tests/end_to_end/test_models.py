@@ -475,7 +475,7 @@ def test_a_shop_that_names_no_customer_hears_it_in_one_line(tmp_path, run, capsy
 
 def test_labels_of_a_clients_files_are_learnt_and_published(tmp_path, run):
     """The label follows the profiles: a model beats the prior, and every customer has a score, with or without an order."""
-    shop = simulate("client_and_sales", customers=1500, days=60, seed=5)
+    shop = simulate("client_and_sales", customers=1500, days=30, seed=5)
     for file in shop.files(dirt=False):
         (tmp_path / "export" / file.path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "export" / file.path).write_bytes(b"".join(file.chunks))
