@@ -16,17 +16,26 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 
 
-LONGEST = ("test_models.py", "test_kills.py", "test_online_retail_models.py", "test_days.py", "test_online_retail.py")
-"""Of end_to_end, by time: whoever begins with these does not wait for one of them in the end."""
+LONGEST = (
+    *("end_to_end/test_models.py", "end_to_end/test_online_retail_models.py", "warehouse/test_behaviour.py"),
+    *(
+        "end_to_end/test_kills.py",
+        "api/test_simulated_shops.py",
+        "end_to_end/test_online_retail.py",
+        "tests/test_cli.py",
+    ),
+    *("models/test_contract.py", "end_to_end/test_days.py", "end_to_end/test_simulated_shops.py", "tests/test_live.py"),
+)
+"""By time: whoever begins with these does not wait for one of them in the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
 
     def place(item: pytest.Item) -> tuple[int, bool]:
-        is_end_to_end = item.path.parent.name == "end_to_end"
-        longest = LONGEST.index(item.path.name) if is_end_to_end and item.path.name in LONGEST else len(LONGEST)
-        return longest, not is_end_to_end
+        name = f"{item.path.parent.name}/{item.path.name}"
+        longest = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return longest, item.path.parent.name != "end_to_end"
 
     items.sort(key=place)
 
