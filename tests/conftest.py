@@ -1,6 +1,8 @@
 """What all tests share: where the real data lie, and how to make a project and run it."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,17 +16,26 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SHOPKEEPER_DATA", ROOT.parent / "shared" / "data"))
 
 
-LONGEST = ("test_models.py", "test_kills.py", "test_online_retail_models.py", "test_days.py", "test_online_retail.py")
-"""Of end_to_end, by time: whoever begins with these does not wait for one of them in the end."""
+LONGEST = (
+    *("end_to_end/test_models.py", "end_to_end/test_online_retail_models.py", "warehouse/test_behaviour.py"),
+    *(
+        "end_to_end/test_kills.py",
+        "api/test_simulated_shops.py",
+        "end_to_end/test_online_retail.py",
+        "tests/test_cli.py",
+    ),
+    *("models/test_contract.py", "end_to_end/test_days.py", "end_to_end/test_simulated_shops.py", "tests/test_live.py"),
+)
+"""By time: whoever begins with these does not wait for one of them in the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
 
     def place(item: pytest.Item) -> tuple[int, bool]:
-        is_end_to_end = item.path.parent.name == "end_to_end"
-        longest = LONGEST.index(item.path.name) if is_end_to_end and item.path.name in LONGEST else len(LONGEST)
-        return longest, not is_end_to_end
+        name = f"{item.path.parent.name}/{item.path.name}"
+        longest = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+        return longest, item.path.parent.name != "end_to_end"
 
     items.sort(key=place)
 
@@ -69,6 +80,27 @@ def run_shop() -> Callable[..., workflow.Run]:
             )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def retail(tmp_path_factory, real_data, make_shop, run_shop) -> Callable[[Path], Shopkeeper]:
+    """Copy a shop of UCI Online Retail, published without models, to a folder; it is made once for all processes."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "retail"
+    file = real_data("online_retail/Online Retail.xlsx")
+
+    def copy(folder: Path) -> Shopkeeper:
+        root.mkdir(exist_ok=True)
+        with (root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / "done").exists():
+                shutil.rmtree(root / "shop", ignore_errors=True)
+                run_shop(make_shop(root / "shop", "uci_online_retail", file))
+                (root / "done").touch()
+        shutil.copytree(root / "shop", folder, symlinks=True)
+        return assemble(folder)
+
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -154,15 +154,13 @@ def report(gain=0.1, low=0.05) -> Report:
 
 
 PANELS = {"choice", "segments", "importances"}
+NAMES = ("candidates", *CURVES)
 
 
-def canvases():
-    """Make every plot of the report, by name."""
-    told = report()
-    drawn = {
-        name: plots.KINDS[name.partition(":")[0]](points, name.partition(":")[2]) for name, points in CURVES.items()
-    }
-    return {"candidates": plots.candidates(told), **drawn}
+def canvas_of(name):
+    """Make one plot of the report."""
+    kind, _, what = name.partition(":")
+    return plots.candidates(report()) if name == "candidates" else plots.KINDS[kind](CURVES[name], what)
 
 
 def title_of(canvas) -> str:
@@ -170,10 +168,15 @@ def title_of(canvas) -> str:
     return canvas.get_suptitle().replace("\n", " ")
 
 
-def test_a_report_is_drawn_whole():
+@pytest.fixture(name="drawn", scope="module")
+def _drawn():
+    """The report, drawn once."""
+    return plots.draw(report())
+
+
+def test_a_report_is_drawn_whole(drawn):
     """All curves that have a plot, and the candidates; PNG, 800 dots wide; a curve of another kind is left alone."""
-    drawn = plots.draw(report())
-    assert set(drawn) == {"candidates", *CURVES}
+    assert set(drawn) == set(NAMES)
     for image in drawn.values():
         assert image[:8] == b"\x89PNG\r\n\x1a\n"
         width, height = struct.unpack(">II", image[16:24])
@@ -181,18 +184,18 @@ def test_a_report_is_drawn_whole():
         assert 300 < height < 900
 
 
-def test_the_same_points_give_the_same_image():
+def test_the_same_points_give_the_same_image(drawn):
     """To the byte, as PNG and as SVG."""
-    assert plots.draw(report()) == plots.draw(report())
+    assert plots.draw(report()) == drawn
     one, other = (plots.svg(plots.roc(CURVES["roc"])) for _ in range(2))
     assert one == other
     assert one.lstrip().startswith("<?xml")
 
 
-@pytest.mark.parametrize("name", canvases())
+@pytest.mark.parametrize("name", NAMES)
 def test_no_text_leaves_the_canvas(name):
     """Titles, labels and ticks are inside, and both axes have a label where they have a scale."""
-    canvas = canvases()[name]
+    canvas = canvas_of(name)
     plots.png(canvas)
     drawn = canvas.get_tightbbox()
     width, height = canvas.get_size_inches()
@@ -210,7 +213,7 @@ def test_no_text_leaves_the_canvas(name):
 @pytest.mark.parametrize("name", sorted(PANELS))
 def test_small_plots_do_not_overlap(name):
     """Their titles, bars and labels stay apart, and each says by its title what it shows."""
-    canvas = canvases()[name]
+    canvas = canvas_of(name)
     plots.png(canvas)
     drawn = [axes for axes in canvas.axes if axes.axison]
     boxes = [axes.get_tightbbox() for axes in drawn]
@@ -243,7 +246,7 @@ TITLES = {
 @pytest.mark.parametrize("name", TITLES)
 def test_a_title_says_what_the_points_say(name):
     """In a sentence with the figure."""
-    canvas = canvases()[name]
+    canvas = canvas_of(name)
     if name == "confusion":
         points = {"truth": [0, 0, 1, 1], "predicted": [0, 1, 0, 1], "n": [140, 75, 10, 75]}
         canvas = plots.confusion(points)
@@ -299,7 +302,7 @@ def test_a_wide_range_of_values_is_drawn_on_a_log_scale():
 
 def test_a_segment_of_nobody_is_not_drawn_and_a_giant_is_cut():
     """Three of four segments have bars; the outliers' sales go beyond their bar, which is said."""
-    canvas = canvases()["segments"]
+    canvas = canvas_of("segments")
     by_title = {axes.get_title(loc="left"): axes for axes in canvas.axes}
     assert [len(axes.patches) for axes in canvas.axes if axes.axison] == [3] * 5
     assert [bar.get_width() for bar in by_title["share of customers"].patches] == [0.1, 0.6, 0.3]
@@ -320,7 +323,7 @@ def test_long_names_of_segments_do_not_overlap():
 
 def test_the_chosen_number_of_segments_is_marked():
     """On every small plot, by a mark of its own."""
-    for axes in canvases()["choice"].axes:
+    for axes in canvas_of("choice").axes:
         (mark,) = (line for line in axes.lines if line.get_marker() == "D")
         assert mark.get_xdata().tolist() == [4]
 

@@ -44,7 +44,7 @@ class Fickle(http.server.BaseHTTPRequestHandler):
 def _fickle():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fickle)
     server.n, server.taken, server.keys = 0, [], set()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()

@@ -14,8 +14,8 @@ from shopkeeper import workflow
 from shopkeeper.assembly import assemble
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("SHOPKEEPER_KILLS", "10"))
-"""Twenty by default; fifty in `.ci/run`."""
+KILLS = int(os.environ.get("SHOPKEEPER_KILLS", "5"))
+"""Five by default; fifty in `.ci/run`."""
 WARM = ["dbt.cli.main", "dbt.adapters.duckdb", "shopkeeper.assembly", "shopkeeper.workflow", "pyarrow.dataset"]
 
 

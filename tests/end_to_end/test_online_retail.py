@@ -11,12 +11,8 @@ pytestmark = pytest.mark.real_data
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory, real_data, make_shop, run_shop):
-    parts = make_shop(
-        tmp_path_factory.mktemp("retail") / "shop", "uci_online_retail", real_data("online_retail/Online Retail.xlsx")
-    )
-    run_shop(parts)
-    return parts
+def shop(tmp_path_factory, retail):
+    return retail(tmp_path_factory.mktemp("copied") / "shop")
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,8 @@ pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory, real_data, make_shop, run_shop):
-    parts = make_shop(
-        tmp_path_factory.mktemp("retail") / "shop", "uci_online_retail", real_data("online_retail/Online Retail.xlsx")
-    )
+def shop(tmp_path_factory, retail, run_shop):
+    parts = retail(tmp_path_factory.mktemp("copied") / "shop")
     run_shop(parts, models=True)
     return parts
 

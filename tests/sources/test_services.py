@@ -61,7 +61,7 @@ def serving() -> Iterator[Server]:
             pass
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=running.serve_forever)
+    thread = Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
     server.url = f"http://127.0.0.1:{running.server_port}"
     try:

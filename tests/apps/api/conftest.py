@@ -234,7 +234,7 @@ def clients(tmp_path_factory, run_shop) -> Shopkeeper:
     """A simulated service with clients that have attributes and labels, and its models."""
     subjects = "lifetime churn labels"
     parts = simulated(
-        tmp_path_factory.mktemp("clients"), "client_and_sales", customers=320, days=150, subjects=subjects
+        tmp_path_factory.mktemp("clients"), "client_and_sales", customers=320, days=100, subjects=subjects
     )
     run_shop(parts, models=True)
     for name in ("lifetime/1", "churn/1", "labels/1"):

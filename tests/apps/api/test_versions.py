@@ -1,5 +1,6 @@
 """Versions that come and go while requests run: none fails, none mixes, what was replaced is let go."""
 
+import os
 import threading
 import time
 from urllib.parse import quote
@@ -10,7 +11,8 @@ import pytest
 from shopkeeper.errors import StorageError
 from shopkeeper.serving.editions import Editions
 
-N_VERSIONS = 20
+N_VERSIONS = int(os.environ.get("SHOPKEEPER_VERSIONS", "8"))
+"""Eight by default; twenty in `.ci/run`."""
 PATHS = (
     "/v1/customers/c1",
     "/v1/customers/" + quote("ü 雪"),
@@ -47,8 +49,8 @@ SAID = {
 
 
 @pytest.mark.slow
-def test_twenty_versions_under_load(make_project, publish, serving):
-    """While 20 versions are published, of which one is kept, and one is gone back to, no request fails and none mixes."""
+def test_versions_under_load(make_project, publish, serving):
+    """While versions are published, of which one is kept, and one is gone back to, no request fails and none mixes."""
     parts = make_project("[api]\nrate = 0\n\n[publishing]\nkeep = 2\n")
     publish(parts, 1)
     seen: list[tuple[str, int, int, str]] = []
@@ -82,7 +84,7 @@ def test_twenty_versions_under_load(make_project, publish, serving):
             thread.join()
         assert "shopkeeper_version_failures_total 0.0" in client.get("/metrics").text
         assert len(client.application.editions._held) == 1
-    assert len(seen) > 200
+    assert len(seen) > 10 * N_VERSIONS
     assert {status for _, status, _, _ in seen} == {200}
     assert mixed == []
     versions = {version for _, _, version, _ in seen}
