@@ -15,17 +15,10 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
-# A small shop with known truth, from its raw export to a published warehouse. With a file at hand:
-# make demo FILE="Online Retail.xlsx"
+# A small shop with known truth, from its raw export to a published warehouse with API and dashboard, until Ctrl-C. With a
+# file at hand: make demo FILE="Online Retail.xlsx"
 demo: setup
-	@rm -rf $(DEMO)
-ifdef FILE
-	@$(BIN)/shopkeeper init $(DEMO)/shop --preset uci_online_retail --path "$(FILE)"
-else
-	@$(BIN)/shopkeeper simulate --preset uci_online_retail --customers 1500 --days 400 --seed 7 --out $(DEMO)/export --truth
-	@$(BIN)/shopkeeper init $(DEMO)/shop --preset uci_online_retail --path $(DEMO)/export/data
-endif
-	@$(BIN)/shopkeeper run --project $(DEMO)/shop
+	@$(BIN)/shopkeeper demo $(if $(FILE),"$(FILE)") --folder $(DEMO)
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -85,22 +85,34 @@ def run_shop() -> Callable[..., workflow.Run]:
 @pytest.fixture(scope="session")
 def retail(tmp_path_factory, real_data, make_shop, run_shop) -> Callable[[Path], Shopkeeper]:
     """Copy a shop of UCI Online Retail, published without models, to a folder; it is made once for all processes."""
-    root = tmp_path_factory.getbasetemp()
-    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "retail"
     file = real_data("online_retail/Online Retail.xlsx")
 
     def copy(folder: Path) -> Shopkeeper:
-        root.mkdir(exist_ok=True)
-        with (root / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (root / "done").exists():
-                shutil.rmtree(root / "shop", ignore_errors=True)
-                run_shop(make_shop(root / "shop", "uci_online_retail", file))
-                (root / "done").touch()
-        shutil.copytree(root / "shop", folder, symlinks=True)
+        made = _once(tmp_path_factory, "retail", lambda place: run_shop(make_shop(place, "uci_online_retail", file)))
+        shutil.copytree(made, folder, symlinks=True)
         return assemble(folder)
 
     return copy
+
+
+@pytest.fixture(scope="session")
+def trained_retail(tmp_path_factory, retail, run_shop) -> Shopkeeper:
+    """The shop of UCI Online Retail with all models, made once for all processes: to be looked at, not to be changed."""
+    return assemble(_once(tmp_path_factory, "trained", lambda place: run_shop(retail(place), models=True)))
+
+
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first of all processes to ask has made; one that died over it left nothing."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / name
+    root.mkdir(exist_ok=True)
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "done").exists():
+            shutil.rmtree(root / "shop", ignore_errors=True)
+            make(root / "shop")
+            (root / "done").touch()
+    return root / "shop"
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,11 @@ from shopkeeper.models.stock_advice import Policy
 from shopkeeper.published import Published
 from shopkeeper.registry import Registry
 from shopkeeper.serving import Live, Serving
+from shopkeeper.serving.catalogue import catalogue
 from shopkeeper.serving.editions import Editions
+from shopkeeper.serving.exhibits import Gallery
 from shopkeeper.serving.prediction_log import LoggedPredictions, PredictionLog
+from shopkeeper.serving.profiling import TableWords, words_of
 from shopkeeper.settings import Settings, listed, load
 from shopkeeper.sources import open_source
 from shopkeeper.sources.source import Source
@@ -46,6 +49,9 @@ SUBJECT_CLASSES: dict[str, Callable[..., Subject]] = {
     v.RECOMMENDATIONS: Recommendations,
     v.PRICES: Prices,
 }
+
+GALLERY_GB = 1.0
+"""What the dashboard's queries may hold; larger ones spill to disk."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,27 @@ class Shopkeeper:
         return Serving(self.published)
 
     @cached_property
+    def words(self) -> dict[str, TableWords]:
+        """What is documented of each published table."""
+        return words_of(catalogue({name: SUBJECT_CLASSES[name]() for name in v.SUBJECTS}))
+
+    @cached_property
     def editions(self) -> Editions:
         """The version that a server answers from, exchanged when another is published."""
         return Editions(self.published, subjects(self.settings))
 
     @cached_property
+    def gallery(self) -> Gallery:
+        """What the dashboard shows of the version that is current."""
+        return Gallery(
+            Editions(self.published, subjects(self.settings), memory_gb=GALLERY_GB),
+            excludes_duplicates=self.settings.sales.exclude_duplicates,
+            masking_secret=self.keys.masking_secret,
+        )
+
+    @cached_property
     def keys(self) -> Keys:
-        """The keys of the API."""
+        """The keys of the API and the dashboard."""
         return Keys(self.settings.home)
 
     @cached_property

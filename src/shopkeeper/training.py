@@ -332,6 +332,7 @@ def _register(
             parameters=trained.parameters,
             tags={
                 "candidate": model.name,
+                "chosen": report.baseline if model is trained.baseline else report.chosen,
                 "decision": "promote" if decision.promote else "refuse",
                 "reason": decision.reason,
                 "as_of": _moment(history),

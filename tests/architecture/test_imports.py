@@ -65,6 +65,9 @@ FOR_APPS = {
 
 # Library → the modules that may import it at run time, and why each.
 DOORS = {
+    "babel": {"apps.charts.formats": "money, numbers and days as a country writes them"},
+    "plotly": {"apps.charts": "figures"},
+    "streamlit": {"apps.dashboard": "the pages of the dashboard"},
     "duckdb": {
         "engine": "opens every connection, sets every option",
         "features": "turns the engine's errors about rows that were handed in into ours",
@@ -73,6 +76,7 @@ DOORS = {
         "warehouse": "turns the engine's errors into ours where predictions are stored",
         "answers.book": "leaves out what tables of an older version do not tell, by the engine's own errors",
         "serving.dossiers": "tells tables that an older version wrote by the engine's own errors",
+        "serving.exhibits.gallery": "tells tables that an older version wrote by the engine's own errors",
         "serving.queries": "turns the engine's errors into QueryError and asks it for the kind of a statement",
         "sources.conformity": "tells raw data that cannot be read from a full disk by the engine's own errors",
         "sources.database": "turns the engine's errors about Postgres into ours",
@@ -117,10 +121,14 @@ DOORS = {
         "events.log": "the durable log",
         "registry.books": "looks at MLflow's database before MLflow does",
     },
-    "starlette": {"apps.api": "requests, responses and routes over ASGI"},
+    "starlette": {
+        "apps.api": "requests, responses and routes over ASGI",
+        "apps.dashboard.gate": "who may see the dashboard, and the page where a key is asked",
+    },
     "typer": {"apps.cli": "the command line"},
     "rich": {"apps.screen": "what the command line shows"},
-    "uvicorn": {"apps.api.server": "serves the application"},
+    "uvicorn": {"apps.api.server": "serves the application", "apps.dashboard.server": "serves the dashboard"},
+    "yaml": {"serving.catalogue": "what stands beside the warehouse's models"},
     "xgboost": {"models.classifiers": "one of the kinds that compete for a label"},
 }
 SIMULATOR_LIBRARIES = {"numpy", "pyarrow"}

@@ -1,18 +1,23 @@
 """What models make of UCI Online Retail, from the file to published tables: the marks of the field, met or not."""
 
+import re
+from decimal import Decimal
+
 import pytest
 
+from shopkeeper.apps.documents.report_page import report_page
+from shopkeeper.apps.documents.story import story
+from shopkeeper.apps.report import gather
 from shopkeeper.evaluation import from_json
 from shopkeeper.serving.predictions import predict
+from shopkeeper.serving.profiling import study_published
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory, retail, run_shop):
-    parts = retail(tmp_path_factory.mktemp("copied") / "shop")
-    run_shop(parts, models=True)
-    return parts
+def shop(trained_retail):
+    return trained_retail
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +128,40 @@ def test_predictions_from_order_lines_are_the_batchs(shop, asked, table):
                 assert each[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
                 n_compared += 1
     assert n_compared >= 300
+
+
+def test_the_month_is_reported_as_the_queries_say(shop):
+    """November 2011 in five sentences, in one file below 8 MB that names nobody, each number as its query gives it again."""
+    told = gather(shop, None)
+    text = report_page(told)
+    assert (told.month_name, told.of_month("months")["net_sales"]) == ("November 2011", Decimal("1432260.1400"))
+    assert len(story(told)) == 5
+    assert len(text.encode()) < 8e6
+    assert not re.findall(r"(?:https?:)?//[a-z]", text)
+    changes = {row["kind"]: row["change"] for row in told.rows_of("month_customers")}
+    assert sum(changes.values()) == Decimal("1432260.1400") - Decimal("1062621.5800")
+    for shown in told.shown.values():
+        if not shown.is_empty:
+            assert len(shop.serving.query(shown.sql).rows) == shown.table.num_rows
+
+
+def test_the_profile_finds_what_the_file_is_known_for(shop):
+    """Missing customers, equal lines, prices and codes as FACTS count them, in the whole table of 541,909 rows."""
+    found = study_published(shop.published, "order_lines", words=shop.words)
+    faults = {fault.name: fault.n_rows for fault in found.faults}
+    assert (
+        faults.items()
+        >= {
+            "no customer": 135_080,
+            "equal lines": 5268,
+            "zero price": 2515,
+            "negative price": 2,
+            "no description": 1454,
+            "stock adjustment": 1336,
+        }.items()
+    )
+    columns = {column.name: column for column in found.table.columns}
+    assert [columns[name].n_distinct for name in ("order_id", "product_id", "source_product_id", "country")] == [
+        *(25_900, 3958, 4070, 38)
+    ]
+    assert columns["quantity"].numbers.n_negative == 10_624

@@ -694,6 +694,56 @@ def query(
 
 
 @app.command()
+def profile(
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="Such as orders or metrics.ledger; a line for each if none.")
+    ] = None,
+    columns: Annotated[str, typer.Option(help="Only these columns, parted by commas.", metavar="A,B")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Write it as one HTML page, with charts.", metavar="FILE.html")
+    ] = None,
+    customers: Annotated[bool, typer.Option("--customers", help="Show values that may tell of a person.")] = False,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a published table holds: columns, how they are spread and go together, and the faults of the data.
+
+    Examples: shopkeeper profile --project shop · shopkeeper profile order_lines --out lines.html --project shop
+    """
+    from shopkeeper.apps.profile import list_tables, profile_table
+
+    parts = _open(project, profile)
+    if table is None:
+        if columns or out:
+            raise UsageError("--columns and --out must go with a table; got none. Name one, such as order_lines.")
+        list_tables(parts, as_json=as_json)
+        return
+    chosen = [name.strip() for name in columns.split(",") if name.strip()]
+    profile_table(parts, table, columns=chosen, out=out, shows_customers=customers, as_json=as_json)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE.html")] = Path("report.html"),
+    month: Annotated[
+        str | None, typer.Option(help="Such as 2011-11; the last whole one if none.", metavar="MONTH")
+    ] = None,
+    customers: Annotated[bool, typer.Option("--customers", help="Name the customers to write to.")] = False,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Write the report of a month: one file to mail, which asks no other host and prints well.
+
+    Example: shopkeeper report --month 2011-11 --out november.html --project shop
+    """
+    from shopkeeper.apps.report import write_report
+
+    write_report(_open(project, profile), out, month=month, names_customers=customers, as_json=as_json)
+
+
+@app.command()
 def ledger(project: ProjectOption = HERE, profile: ProfileOption = "dev", as_json: JsonOption = False) -> None:
     """Show that rows and money balance, identity by identity.
 
@@ -771,6 +821,51 @@ def serve(
     from shopkeeper.apps.serve import serve
 
     serve(_open(project, profile), host, port, collects=not no_collect)
+
+
+@app.command()
+def dashboard(
+    host: Annotated[
+        str, typer.Option(help="Where to listen; from elsewhere than this machine, a key is needed.", metavar="HOST")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 is a free one.", metavar="PORT", min=0, max=65535)] = 8501,
+    project: ProjectOption = HERE,
+    profile: ProfileOption = "dev",
+) -> None:
+    """Show the published version in a browser, until stopped with Ctrl-C. It asks no other host for anything.
+
+    Examples: shopkeeper dashboard --project shop · shopkeeper dashboard --host 0.0.0.0 --port 80
+    """
+    from shopkeeper.apps.dashboard.server import serve as show
+
+    show(_open(project, profile), host, port)
+
+
+@app.command()
+def demo(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="An export like UCI Online Retail; without: a simulated shop."),
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option(help="Where to make it; an earlier demo there is made anew.", metavar="DIR")
+    ] = Path("demo-shop"),
+    port: Annotated[int, typer.Option(help="The API's port, or the next free one.", min=1, max=65000)] = 8080,
+    dashboard_port: Annotated[
+        int, typer.Option(help="The dashboard's port, or the next free one.", min=1, max=65000)
+    ] = 8501,
+    once: Annotated[bool, typer.Option("--once", help="Stop when both have answered, as without a terminal.")] = False,
+    project: IgnoredProject = HERE,  # noqa: ARG001
+    profile: IgnoredProfile = "dev",  # noqa: ARG001
+    as_json: JsonOption = False,  # noqa: ARG001 - it shows, and answers by HTTP
+) -> None:
+    """Make a shop, run everything, and show it by API and dashboard until Ctrl-C: a first look in five minutes.
+
+    Examples: shopkeeper demo · shopkeeper demo "Online Retail.xlsx" --folder look
+    """
+    from shopkeeper.apps.demo import play
+
+    play(folder, file, port=port, dashboard_port=dashboard_port, once=once or not sys.stdout.isatty())
 
 
 @keys.command("add")

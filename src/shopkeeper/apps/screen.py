@@ -88,6 +88,18 @@ def _escaped(value: object, raw_numbers: bool) -> str:
     return escape(CONTROLS.sub("\ufffd", text))
 
 
+def print_hints(title: str, lines: Sequence[tuple[str, str]]) -> None:
+    """Print what may be done next and what each is about; a pair without the first is a heading."""
+    from rich.markup import escape
+
+    out = console()
+    width = max(len(text) for text, _ in lines)
+    out.print(f"\n  [bold]{escape(title)}[/bold]")
+    for text, about in lines:
+        line = f"  {escape(text):<{width}}  [dim]{escape(about)}[/dim]" if text else f"\n  [bold]{escape(about)}[/bold]"
+        out.print(line, soft_wrap=True)
+
+
 def print_answer(answer: "Answer", form: str) -> None:
     """Print the answer to a query as table, csv or json; csv and json hold every digit."""
     if form == "json":

@@ -18,7 +18,7 @@ def serve(parts: "Shopkeeper", host: str | None, port: int | None, *, collects: 
     chosen = parts.settings.api
     host, port = host or chosen.host, chosen.port if port is None else port
     must_be_safe(host, parts)
-    listening = _listen(host, port)
+    listening = listen(host, port)
     port = listening.getsockname()[1]
     shown = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     has_keys = bool(parts.keys.all())
@@ -37,7 +37,8 @@ def serve(parts: "Shopkeeper", host: str | None, port: int | None, *, collects: 
     run(Application(parts, collects=collects), host=host, port=port, listening=listening)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises UsageError if that cannot be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -100,6 +100,16 @@ def _manifest(version: ModelVersion) -> str:
     return json.dumps({**vars(version), "state": "champion", "figures": figures}, indent=1, sort_keys=True)
 
 
+def version_in(folder: Path) -> ModelVersion:
+    """Return which version the exported files in a folder are of. Raises StorageError if they do not say."""
+    try:
+        return _of_manifest(json.loads((folder / MANIFEST).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StorageError(
+            f"{MANIFEST} must say which version the files beside it are of; got: {error}. Train and publish anew."
+        ) from error
+
+
 def _of_manifest(told: dict[str, Any]) -> ModelVersion:
     return ModelVersion(**{**told, "figures": {name: Figure(*each) for name, each in told["figures"].items()}})
 

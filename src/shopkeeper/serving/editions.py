@@ -95,15 +95,18 @@ class Models:
 class Edition:
     """One published version, opened. Its methods may be called from any thread."""
 
-    def __init__(self, published: Published, number: int, models: Models) -> None:
-        """Open a version. Raises StorageError if it cannot be read; EditionGoneError if it was removed meanwhile."""
+    def __init__(self, published: Published, number: int, models: Models, memory_gb: float = MEMORY_GB) -> None:
+        """Open a version, whose queries may hold ``memory_gb``.
+
+        Raises StorageError if it cannot be read; EditionGoneError if it was removed meanwhile.
+        """
         try:
             told = published.version(number)
             if told is None:
                 raise EditionGoneError(f"version {number} must stand in {published.root}; it is gone.")
             self.version: Version = told
             self.folder = published.folder(number)
-            self._connection = published.open_numbered(number, threads=THREADS, memory_gb=MEMORY_GB)[1]
+            self._connection = published.open_numbered(number, threads=THREADS, memory_gb=memory_gb)[1]
         except StorageError as error:
             if not published.folder(number).exists():
                 raise EditionGoneError(str(error)) from error
@@ -116,7 +119,8 @@ class Edition:
         self._models = models
         self._mine: dict[str, Model] = {}
         self._kept: dict[object, Any] = {}
-        self._keeping = RLock()
+        self._keeping = Lock()
+        self._making: dict[object, RLock] = {}
         self._cursors: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         try:
             self.book = self._book(published)
@@ -171,8 +175,10 @@ class Edition:
         return name in self.version.models and name in self._models.subjects
 
     def keep(self, name: object, make: Callable[[], Any]) -> Any:
-        """Return what ``make()`` gave at the first call for a name."""
+        """Return what ``make()`` gave at the first call for a name; who asks for another name meanwhile does not wait."""
         with self._keeping:
+            making = self._making.setdefault(name, RLock())
+        with making:
             if name not in self._kept:
                 self._kept[name] = make()
             return self._kept[name]
@@ -201,9 +207,10 @@ class Edition:
 class Editions:
     """The edition that answers, and those that still do. ``look`` may run in a thread, all else on the server's loop."""
 
-    def __init__(self, published: Published, subjects: Mapping[str, Subject]) -> None:
-        """Serve the versions in ``published``."""
+    def __init__(self, published: Published, subjects: Mapping[str, Subject], *, memory_gb: float = MEMORY_GB) -> None:
+        """Serve the versions in ``published``; queries to one may hold ``memory_gb``."""
         self._published = published
+        self._memory_gb = memory_gb
         self._models = Models(subjects)
         self._engines: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
         self.current: Edition | None = None
@@ -225,7 +232,7 @@ class Editions:
         if number is None or (self.current is not None and not self._is_other(number)):
             return None
         try:
-            found = Edition(self._published, number, self._models)
+            found = Edition(self._published, number, self._models, self._memory_gb)
         except EditionGoneError:
             return None
         for name in self.current.warm if self.current else ():
