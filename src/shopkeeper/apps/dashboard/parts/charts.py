@@ -1,5 +1,6 @@
 """A chart with its title, its definition on hover, its data, and what its bars and points lead to."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SCALE = 2
+HEAD_START = 0.3
+"""Seconds by which the first chart that somebody looks at comes after the figures above it: as soon as it comes, the browser
+reads Plotly's script for a second or two, and shows nothing meanwhile."""
 
 
 def chart(
@@ -50,6 +54,9 @@ def chart(
 
 
 def _figure(view: View, figure: "go.Figure", title: str, leads_to: str, key: str) -> None:
+    if "has_charts" not in st.session_state:
+        st.session_state["has_charts"] = True
+        time.sleep(HEAD_START)
     figure.update_layout(paper_bgcolor=view.theme.ground)
     can_lead = bool(leads_to) and leads(leads_to)
     if can_lead:
