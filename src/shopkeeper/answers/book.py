@@ -32,17 +32,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FILE = "answers.records"
-FORMAT = 3
+FORMAT = 4
 CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS = "customers", "products", "customer_recommendations", "lists"
 KINDS = (CUSTOMERS, PRODUCTS, OF_CUSTOMERS, LISTS)
 WORDS = "words"
 AT_ONCE, PER_BATCH = 5_000, 100_000
-MARK = '"@":'
-"""Stands in an answer where words that are kept once belong, before their number. No text holds it: a quote within is escaped."""
-MARKS = ("@", "@@", "@@@")
+MARK = "\x01"
+"""Stands in an answer before and after the number of words that are kept once. JSON holds no such letter but escaped."""
+OPENS, CLOSES = ("@", "@@", "@@@"), ("#", "##", "###")
+"""The members between which the engine writes a number. No text looks like one: a quote within a text is escaped."""
 FIRST_NUMBER, MOST_WORDS = 1_000_000, 200_000
-"""Numbers of words have seven digits. Of more different words, each answer keeps its own: all are held in memory."""
-_MARK, DIGITS = MARK.encode(), 7
+"""Of more different words, each answer keeps its own: all are held in memory."""
+_MARK = MARK.encode()
 AHEAD = 256 * 2**10
 """Bytes the system reads ahead at one call; of more it would take no notice."""
 
@@ -154,8 +155,8 @@ def _json_sql(
     joins: list[str] = []
     for name in question.types:
         if name in groups:
-            # A struct has no member twice: the second mark becomes the first once it is text.
-            members.append(f"{quote(MARKS[len(joins)])} := w{len(joins)}.number")
+            # A struct has no member twice; all become the same mark once they are text.
+            members.append(f"{quote(OPENS[len(joins)])} := w{len(joins)}.number, {quote(CLOSES[len(joins)])} := 0")
             same = " and ".join(
                 f"w{len(joins)}.{quote(each)} is not distinct from s.{quote(each)}" for each in groups[name].columns
             )
@@ -174,8 +175,8 @@ def _json_sql(
         ordered = f"list_sort(list(struct_pack(place := s.{PLACE}, told := {told})), 'asc', 'nulls last')"
         json = f"to_json(list_transform({ordered}, lambda each: each.told))"
     text = f"cast({json} as varchar)"
-    for other in MARKS[1 : len(joins)]:
-        text = f"""replace({text}, '"{other}":', '{MARK}')"""
+    for opens, closes in zip(OPENS[: len(joins)], CLOSES, strict=False):
+        text = f"""replace(replace({text}, '"{opens}":', chr({ord(MARK)})), ',"{closes}":0', chr({ord(MARK)}))"""
     return f"select s.{KEY} as {KEY}, {text} as told from {rows} group by s.{KEY}"
 
 
@@ -303,11 +304,9 @@ class Book:
             ) from error
         if found is None:
             return None
-        first, *rest = found.split(_MARK)
-        if not rest:
-            return first
-        words = self._words
-        return b"".join([first, *[words[part[:DIGITS]] + part[DIGITS:] for part in rest]])
+        parts = found.split(_MARK)
+        parts[1::2] = map(self._words.__getitem__, parts[1::2])
+        return b"".join(parts)
 
     def warm(self) -> None:
         """Have the system read the file ahead, beside what goes on, where it fits twice into free memory.
