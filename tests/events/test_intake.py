@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shopkeeper import vocabulary as v
@@ -156,6 +156,7 @@ def test_moments(value, micros):
 
 
 @settings(max_examples=300)
+@example(Decimal("1505362837977.8590"))
 @given(st.decimals(-(10**13), 10**13, places=4))
 def test_numbers_lose_nothing(price):
     """A price as text is kept exactly; as a JSON number, as exactly as its digits say."""

@@ -32,6 +32,8 @@ EARLIEST = 946_684_800 * 1_000_000
 SCALES = {Kind.MONEY: 10_000, Kind.QUANTITY: 1_000}
 """Decimals are kept as whole numbers of their last place."""
 LARGEST = 10**18
+UNAMBIGUOUS = 2**52
+"""Beyond so many units of the last place, several of them are one double; then its shortest digits say which was meant."""
 ALIASES = {(v.EVENTS, "price"): "unit_price"}
 """What a column is called in a request, where it goes by another name than in the contract; both are read."""
 MADE = frozenset(("event_id", "received_at"))
@@ -155,7 +157,7 @@ def _decimal(scale: int, rule: str) -> Callable[[Any], int]:
         try:
             if type(value) is float:
                 units = round(value * scale)
-                if units / scale != value:
+                if not -UNAMBIGUOUS < units < UNAMBIGUOUS or units / scale != value:
                     units = _exact(Decimal(repr(value)), scale)
             elif type(value) is int:
                 units = value * scale
